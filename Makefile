@@ -80,6 +80,16 @@ TEST-PROGRAMS: FORCE
 # all, so a user who may not install packages gets one command for all.
 TEST_PROGRAMS := bsdtar=libarchive-tools mke2fs=e2fsprogs bwrap=bubblewrap zstd=zstd gpg=gpg gpg-agent=gpg-agent git=git import:ensurepip=python3-venv
 
+.PHONY: test-page
+test-page: $(VENV)/dev.stamp build/axe/node_modules/axe-core/axe.min.js ## judge the page of a release with axe-core in Chromium; needs npm
+	@.ci/need chromium=chromium
+	@$(BIN)/pytest -q tests/story/test_page_in_a_browser.py
+
+# Nothing of it is in the image or in the program, so no lock pins it.
+build/axe/node_modules/axe-core/axe.min.js:
+	@.ci/need npm=npm
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix build/axe axe-core@4.14.1
+
 .PHONY: test-aarch64
 test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on an aarch64 kernel, in QEMU; slow, downloads 100 MB
 	@.ci/need qemu-system-aarch64=qemu-system-arm git=git

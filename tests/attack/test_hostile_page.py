@@ -15,7 +15,8 @@ from cosmos.digest import Digest
 from cosmos.model.release import Release, Subject
 from cosmos.model.reporter import Silent
 from cosmos.release.report.changes import Changes, Row
-from cosmos.release.report.facts import Description, Facts, Right, facts_of
+from cosmos.release.report.facts import Description, Facts, Right
+from cosmos.release.report.from_folder import facts_of
 from cosmos.release.report.page import page
 from fakes.images import APP, BASE, META, ImageFixture
 from fakes.pages import ParsedPage

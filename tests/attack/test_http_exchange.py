@@ -8,6 +8,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,19 @@ def test_a_login_page_does_not_cost_the_bytes_that_wait_to_be_resumed(tmp_path: 
             carrier.read_exactly("a.tar.zst", size_bytes=len(data), progress=lambda done: None)
         assert carrier.read_exactly("a.tar.zst", size_bytes=len(data), progress=lambda done: None) == data
         assert server.asked("Range")[-1] == "bytes=5000-"
+
+
+@pytest.mark.parametrize("more", [b"", b"<p>log in"], ids=["the page", "another page"])
+def test_the_page_of_a_release_is_taken_by_its_size_and_no_other_page_in_its_place(tmp_path: Path, more: bytes) -> None:
+    body = PAGE + more
+    answer = said("200 OK", "Content-Type: text/html", f"Content-Length: {len(body)}", body=body)
+    with raw_server(answer) as server:
+        asked = partial(carrier_of(server, tmp_path).read_exactly, "report.html", size_bytes=len(PAGE))
+        if more:
+            with pytest.raises(Refused, match=rf"report\.html: .*{len(body)}"):
+                asked(progress=lambda done: None)
+        else:
+            assert asked(progress=lambda done: None) == PAGE
 
 
 @pytest.mark.parametrize("body", [b"name = '<html>'\n", b"<hello", b"<", b""])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
+
+from cosmos.model.names import StarName
+from cosmos.release.report.facts import Description, Facts
 
 VOID = {"meta", "br"}
 
@@ -55,3 +59,28 @@ class ParsedPage(HTMLParser):
         self.text += data
         if self._open and self._open[-1] in ("h1", "h2", "h3"):
             self.headings.append(data)
+
+
+def many(facts: Facts, number: int) -> Facts:
+    """Return the facts of a release with `number` stars: each needs up to four of those before it."""
+    one = facts.lock.stars[0]
+    names = [StarName(f"star-number-{n}") for n in range(number)]
+    stars = tuple(
+        replace(
+            one,
+            name=name,
+            size_bytes=n * 1000,
+            unpacked_bytes=n * 3000,
+            dependencies=tuple({names[n // 2], names[n // 3], names[n - 1], names[n // 5]} - {name}) if n else (),
+            wanted_by=("image",) if n % 10 == 9 else (str(names[min(n + 1, number - 1)]),),
+        )
+        for n, name in enumerate(names)
+    )
+    text = Description(licence="GPL-2.0-or-later AND MIT", text="what such a star is for, in one line of a sentence")
+    return replace(
+        facts,
+        lock=replace(facts.lock, stars=stars),
+        layers={},
+        bill={str(name): replace(text, origins=(f"deb:{name}@1.2.3-4+deb12u1",)) for name in names},
+        deeds={str(name): ("copy 3, symlink 12", 'run ["ldconfig"]') for name in names},
+    )

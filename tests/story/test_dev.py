@@ -168,3 +168,28 @@ def test_a_folder_that_is_no_star_is_refused(site: Site, tmp_path: Path) -> None
 def test_a_trial_states_no_trust_that_somebody_accepted() -> None:
     assert TrialWorld.locked_trust.fget is not None
     assert TrialWorld.locked_trust.fget(object.__new__(TrialWorld)).version == 0
+
+
+def test_a_signed_release_is_not_replaced(site: Site, cosmos: Cosmos) -> None:
+    image = site.image
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    before = site.seen()
+    said = site.dev("--out", image.out).fails(2)
+    assert f"{image.out}: holds a signed release" in said.err
+    assert "hint: choose another folder" in said.err
+    assert site.seen() == before
+    site.dev("--out", image.folder / "tried").ok()
+
+
+def test_values_for_one_device_reach_the_trial(site: Site, cosmos: Cosmos) -> None:
+    template = site.image.folder / "template"
+    (template / "template.toml").write_text(
+        'merged-usr = true\n[variables.room]\ntype = "string"\ndefault = "none"\nmeaning = "where it stands"\n'
+    )
+    (template / "root/etc/room.j2").write_text("{{ room }}\n")
+    site.dev("--out", site.image.folder / "tried", "--var", "room=cellar").ok()
+    assert cosmos("cat", site.image.folder / "tried", "/etc/room").ok().out == "cellar\n"
+    values = site.image.folder / "values.toml"
+    values.write_text('room = "attic"\n')
+    site.dev("--out", site.image.folder / "tried", "--vars", values).ok()
+    assert cosmos("cat", site.image.folder / "tried", "/etc/room").ok().out == "attic\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.durable import write_durably
 from cosmos.image.scaffolds import SCAFFOLDS
 from fakes.clones import KERNEL, make_clone
 from fakes.galaxies import make_galaxy, make_home, make_signers
@@ -176,3 +177,28 @@ def test_the_same_words_make_the_same_files(clone: Path, cosmos: Cosmos) -> None
         cosmos("new", clone / place / "demo", "--arch", "x86_64", "--epoch", "1767225600").ok()
     first, second = ((clone / place / "demo/universe.lock.toml").read_bytes() for place in ("a", "b"))
     assert first == second
+
+
+def test_nothing_is_left_of_a_folder_that_could_not_be_made_whole(
+    clone: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full after the first file, and Ctrl-C: the same command can be given again."""
+    for raised in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+
+        def full(file: Path, data: bytes, raised: BaseException = raised) -> None:
+            if file.name == "image.toml":
+                return write_durably(file, data)
+            raise raised
+
+        with monkeypatch.context() as patched:
+            patched.setattr("cosmos.image.new.write_durably", full)
+            assert cosmos("new", clone / "demo", "--arch", "x86_64").code in (5, 130)
+        assert not (clone / "demo").exists()
+    cosmos("new", clone / "demo", "--arch", "x86_64").ok()
+
+
+def test_a_folder_that_was_there_stays_as_it_was(clone: Path, cosmos: Cosmos) -> None:
+    (clone / "demo").mkdir()
+    (clone / "demo/mine").write_text("mine\n")
+    cosmos("new", clone / "demo").fails(2)
+    assert [file.name for file in (clone / "demo").iterdir()] == ["mine"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cosmos.digest import Digest
 from fakes.galaxies import GalaxyFixture, StarSpec, index_by_stellar, make_galaxy, make_signers
 from fakes.growing_galaxies import make_upstream_galaxy
 from fakes.http_servers import serving
+from fakes.images import APP, BASE, META, make_image
 from fakes.programs import Cosmos
 
 STARS = (
@@ -128,3 +130,26 @@ def test_an_ordinary_user_searches_root_s_system(root: Path, cosmos: Cosmos) -> 
         assert "gzip" in cosmos("search", "files", "--root", root).ok().out
     finally:
         subprocess.run(["chmod", "-R", "u+w", root], check=True)
+
+
+def test_the_galaxies_of_an_image_are_searched_and_its_lock_says_what_it_has(tmp_path: Path, cosmos: Cosmos) -> None:
+    newer = replace(BASE, version="1.3.0", description="a TOOL of many uses")
+    image = make_image(tmp_path, (BASE, newer, APP, META), {"base": "=1.2.0"})
+    index_by_stellar(image.galaxy)
+    words = ("search", "tool", "--image", image.folder, "--home", image.home)
+    assert cosmos(*words).ok().out == "base  1.3.0  core  a TOOL of many uses\n", "there is no lock yet"
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    assert cosmos(*words).ok().out == "base  1.3.0  core  [locked 1.2.0] a TOOL of many uses\n"
+    (row,) = cosmos(*words, "--json").json()["stars"]
+    assert (row["name"], row["locked"]) == ("base", "1.2.0") and "installed" not in row
+    assert "did you mean base?" in cosmos("search", "bsae", *words[2:]).ok().err
+    cosmos("search", "tool", "--home", image.home).fails(2)
+
+
+def test_the_search_of_an_image_believes_no_galaxy_that_no_pinned_key_has_signed(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    image = make_image(tmp_path)
+    index = image.galaxy.path / "meta.toml"
+    index.write_bytes(index.read_bytes().replace(b"core", b"cure", 1))
+    cosmos("search", "app", "--image", image.folder, "--home", image.home).fails(4)

@@ -71,11 +71,17 @@ def failure_of(error: CosmosError) -> Failure:
         _FAMILIES.get(error.exit_code, "bug"),
         error.problem,
         error.where,
-        hint=error.hint,
+        hint=error.hint or _line_hint(error),
         star=error.star or (str(error.where) if isinstance(error.where, StarName) else None),
         differences=error.differences if isinstance(error, Differs) else None,
         also=tuple(map(failure_of, error.also)),
     )
+
+
+def _line_hint(error: CosmosError) -> str | None:
+    from cosmos.cli.toml_lines import line_hint
+
+    return line_hint(error)
 
 
 def asks_for_json(words: Sequence[str]) -> bool:

@@ -25,7 +25,8 @@ Schema = dict[str, Json]
 _ANY: Final = "wild"  # a key that stands for all that a person may choose
 _TEXTS: Final = (
     *("a", "1.0.0", "0644", "/a", "x86_64", "^1", "20 GiB", "a/b", "0" * 64, "sha256:" + "0" * 64, "semver"),
-    *("deb:a", "a | b"),
+    *("deb:a", "a | b", "2026.01.01", "ed25519:" + "0" * 64),
+    "cosmos-key-v1 ed25519 a WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY=",  # Ed25519's base point (RFC 8032 §5.1)
 )
 _TYPES: Final = {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}
 _FORMS: Final[tuple[object, ...]] = ("a", ["a"], {})  # of a value that a reader looks at itself
@@ -78,7 +79,7 @@ class Recorder(Table):
     def count(self, key: str, *, least: int = 0, most: int = (1 << 63) - 1) -> int:
         """Return a number in `least..most`."""
         self._note(key, {"type": "integer", "minimum": least, "maximum": most})
-        return max(least, min(1, most))
+        return int(self._texts.get(key, max(least, min(1, most))))
 
     def choice(self, key: str, allowed: tuple[str, ...]) -> str:
         """Return one of `allowed`, each in a way of its own."""
@@ -90,9 +91,10 @@ class Recorder(Table):
         return self._child(key, is_array=False)
 
     def tables(self, key: str) -> tuple[Table, ...]:
-        """Return one recorder, for the tables at `key`."""
-        self._asked.add(key)
-        return (self._child(key, is_array=True),)
+        """Return one recorder, for the tables at `key`; none in the way without this key."""
+        is_there = key in self
+        child = self._child(key, is_array=True)
+        return (child,) if is_there else ()
 
     def dicts(self, key: str) -> tuple[Mapping[str, object], ...]:
         """Return no tables: another reader reads them."""
@@ -147,6 +149,11 @@ class Recorder(Table):
     def end(self) -> None:
         """Note that an unknown key is an error."""
         self._closed = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the reader has read the table to its end."""
+        return self._closed
 
     def schema(self) -> Schema:
         """Return what was recorded."""
@@ -216,6 +223,8 @@ def _recorded(
             read(recorder)
             return recorder.schema(), way.questions
         except BadKey as error:
+            if recorder.is_whole and not error.path:  # two keys together, of which the schema knows nothing
+                return recorder.schema(), way.questions
             if f"{error.path}?" in chosen or way.chosen.get(f"{error.path}?"):
                 return None
             way.chosen[f"{error.path}?"] = 1

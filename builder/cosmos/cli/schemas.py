@@ -12,6 +12,7 @@ from cosmos.cli.recording import Schema, schema_of
 from cosmos.durable import write_durably
 from cosmos.image.outputs.formats import read_output
 from cosmos.model.constellation import Constellation
+from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.home_settings import HomeSettings
 from cosmos.model.image import Image
 from cosmos.model.settings import Settings
@@ -20,7 +21,9 @@ from cosmos.model.template import Declarations
 from cosmos.records import dataclass
 from cosmos.stellar.ecosystems import RULES
 from cosmos.tables import Table
+from cosmos.trust.roots import TrustRoots
 
+_LATEST: Final = str((1 << 63) - 1)  # the version of a trust.toml that may recover anything
 _DRAFT: Final = "http://json-schema.org/draft-07/schema#"  # the newest that editors' TOML plugins read
 
 
@@ -50,6 +53,12 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
     "template": Document(title="template.toml: the declarations of a template", read=Declarations.read),
     "constellation": Document(title="a constellation", read=Constellation.read),
     "config": Document(title="/etc/cosmos/config.toml: the settings of a system", read=Settings.read),
+    "trust": Document(
+        title="trust.toml: the keys that an operator pins",
+        read=TrustRoots.read,
+        samples=({"version": _LATEST}, {"version": _LATEST, "trust-version": "2"}),
+    ),
+    "meta": Document(title="meta.toml: the index of a galaxy", read=GalaxyIndex.read, samples=({}, {"format": "2"})),
     "home": Document(title="HOME/config.toml: the settings of a builder's home", read=HomeSettings.read),
 }
 _NEW_FILES: Final = {"image.toml": "image", "template.toml": "template", "star.toml": "star"}

@@ -49,7 +49,8 @@ class Terminal:
     ) -> None:
         self._program = program
         self._stream = stream
-        self._is_live = stream.isatty() and environ.get("TERM") != "dumb"
+        self.is_terminal = stream.isatty()
+        self._is_live = self.is_terminal and environ.get("TERM") != "dumb"
         self._colour = self._is_live and "NO_COLOR" not in environ
         self._is_quiet = False
         self._live = live  # made with the first work: most commands have none

@@ -31,11 +31,13 @@ from cosmos.image.workshop.remaking import audit_layers
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
 from cosmos.model.names import StarName
-from cosmos.model.release import DEFINITION_FILE, Release
+from cosmos.model.release import DEFINITION_FILE, REPORT_FILE, Release
 from cosmos.records import dataclass
 from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft, Written
 from cosmos.release.lint.linting import Terms
+from cosmos.release.report.from_build import facts_of_build
+from cosmos.release.report.page import page
 from cosmos.release.sign import sign
 from cosmos.sandbox.bubble_probe import WANTED
 from cosmos.sbom.bill import Bill, component_of
@@ -170,7 +172,7 @@ def _packed(
 def _signed(
     ready: Ready, stars: AcquiredLock, tree: FinishedTree, packed: PackedTree, draft: Draft, options: BuildOptions
 ) -> Release:
-    """Write the bills of materials, RELEASE.json and its signature."""
+    """Write the bills of materials, the page, RELEASE.json and its signature."""
     definition = ready.definition
     bill = _bill(ready, stars, packed)
     draft.write(SPDX_FILE, [spdx(bill)])
@@ -190,6 +192,16 @@ def _signed(
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
         builder=options.builder,
     )
+    so_far = facts_of_build(
+        describe(draft.files, facts),
+        image=definition.image,
+        lock=ready.lock,
+        bill=bill,
+        receipts=tree.receipts,
+        tree=packed.overlaid,
+        layers=packed.sizes,
+    )
+    draft.write(REPORT_FILE, [page(so_far, changes=None, beside="")])
     release = describe(draft.files, facts)
     sign(release, options.key, draft)
     return release

@@ -22,7 +22,7 @@ from cosmos.image.world import World
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE
-from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Builder
+from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, REPORT_FILE, Builder
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import demand_reader
 from cosmos.nova.job import Stopped
@@ -43,7 +43,7 @@ from cosmos.trust.signing_request import REQUEST_FILE
 _GUESSED_BYTES: Final = 16  # a shorter secret is found by trying: 16 random letters are not
 _FIXED_NAMES = (
     *(RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE),
-    *(DEFINITION_FILE, SPDX_FILE, CYCLONEDX_FILE),
+    *(DEFINITION_FILE, SPDX_FILE, CYCLONEDX_FILE, REPORT_FILE),
 )
 
 

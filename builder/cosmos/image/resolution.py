@@ -109,6 +109,15 @@ def resolution(definition: Definition, world: World, upgrade: Upgrade, as_of: st
     return Resolution(lock=lock, seen=seen, wishes=wishes, stars=resolved, galaxies=galaxies)
 
 
+def opened_galaxies(definition: Definition, world: World) -> tuple[tuple[OpenGalaxy, ...], Mapping[StarName, Version]]:
+    """Return the image's galaxies as they are now, and the versions in its lock. Raises as `resolution` does."""
+    old = _old_lock(definition, world)
+    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
+    with settling(world.store):
+        galaxies = _opened(definition, world, roots, None if old is None else _since_recovery(old, roots), None)
+    return tuple(galaxies.values()), {} if old is None else {star.name: star.version for star in old.stars}
+
+
 @contextmanager
 def _naming(definition: Definition) -> Iterator[None]:
     """Name the file with the wishes in an error that names no other file. Raises `NoSolution`."""

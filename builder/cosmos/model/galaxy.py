@@ -165,7 +165,11 @@ class GalaxyIndex:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the `meta.toml` in `data`; raises `Malformed`."""
-        table = Table.parse(data, source, max_bytes=MAX_INDEX_BYTES)
+        return cls.read(Table.parse(data, source, max_bytes=MAX_INDEX_BYTES))
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `meta.toml` in `table`; raises `Malformed`."""
         named = "stars" in table and isinstance(table.value("stars"), dict)
         number = table.count("format", least=1) if "format" in table else 1
         if number > INDEX_FORMAT:
@@ -174,14 +178,15 @@ class GalaxyIndex:
         snapshot = tuple(Listed.read(row, number) for row in table.tables("snapshot"))
         _demand_one_each(snapshot, table)
         listed = {(row.name, str(row.version)): row.version for row in snapshot}
-        newest: Mapping[StarName, Version | None] = (
-            {
-                name: listed.get((name, text)) or table.table("stars").read(name, Version.guessed)
-                for name, text in table.parsed_map("stars", StarName.parse, str).items()
+        newest: Mapping[StarName, Version | None]
+        if named:
+            stars = table.table("stars")
+            newest = {
+                name: listed.get((name, stars.need(text, str))) or stars.read(text, Version.guessed)
+                for text, name in table.parsed_map_keys("stars", StarName.parse).items()
             }
-            if named
-            else dict.fromkeys(table.parsed_strings("stars", StarName.parse))
-        )
+        else:
+            newest = dict.fromkeys(table.parsed_strings("stars", StarName.parse))
         return cls(
             format=number,
             name=table.read("name", GalaxyName.parse),

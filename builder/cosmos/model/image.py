@@ -67,7 +67,7 @@ from cosmos.model.version import Version
 from cosmos.model.vouching import Vouching
 from cosmos.model.waiver import Waiver
 from cosmos.records import dataclass
-from cosmos.tables import Table, read_whole
+from cosmos.tables import BadKey, Table, read_whole
 from cosmos.treepath import TreePath
 
 DEFAULT_LEVEL = 9  # zstd, where an image definition names no other
@@ -81,6 +81,7 @@ _STAND_INS: Final[Mapping[str, object]] = {
     "source-date-epoch": 0,
     "counter": 1,
 }  # in place of what is missing or malformed, to find what else is
+_NAME_ONE: Final = 'write [galaxies] and, in the line below it, core = "../galaxy": a folder, or an http:// address'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,7 +194,7 @@ class Image:
             template=table.need("template", str),
             stars=table.parsed_map("stars", StarName.parse, Constraint.parse),
             constellations=table.strings("constellations"),
-            galaxies=GalaxySource.read_all(table.table("galaxies")),
+            galaxies=GalaxySource.read_all(_galaxies(table)),
             vars=variables,
             finish=table.take("finish", str, ""),
             source_date_epoch=table.count("source-date-epoch", most=(1 << 33) - 1),
@@ -208,8 +209,16 @@ class Image:
             if name not in image.vars:
                 table.fail("given", f"names {name}, which is not in [vars]")
         if not image.galaxies:
-            table.fail("galaxies", "names no galaxy")
+            table.fail("galaxies", "names no galaxy", hint=_NAME_ONE)
         if image.policy.waivers and not image.counter:
             table.fail("counter", "is missing: a waiver counts until a release", hint="write: counter = 1")
         table.end()
         return image
+
+
+def _galaxies(table: Table) -> Table:
+    try:
+        return table.table("galaxies")
+    except BadKey as error:
+        error.hint = error.hint or _NAME_ONE
+        raise

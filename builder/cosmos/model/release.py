@@ -49,6 +49,7 @@ RELEASE_FILE = "RELEASE.json"
 RELEASE_ENVELOPE = "RELEASE.json.dsse"
 MANIFEST_FILE = "manifest.txt"
 DEFINITION_FILE = "definition.tar"
+REPORT_FILE = "report.html"
 DRAFT_MARK: Final = "cosmos-draft"  # in the folder of an unfinished release
 _TEMPORARY: Final = ".cosmos-"  # begins the names of files that are being written
 _RESERVED: Final = (RELEASE_FILE, RELEASE_ENVELOPE, "RELEASE.request", "RELEASE.signature", DRAFT_MARK)
@@ -95,6 +96,11 @@ class Builder:
     versions: Mapping[str, str]
     parts: tuple[Json, ...] = ()
 
+    @property
+    def program(self) -> Json:
+        """The descriptor of Cosmos itself, without its libraries; None if the format names none."""
+        return self.parts[0] if self.parts else None
+
     @classmethod
     def read(cls, table: Table, form: int) -> Self:
         """Return a `builder` object of a document of that format."""
@@ -129,10 +135,21 @@ class Release:
     def by(self, other: Release) -> Release:
         """Return this release as the builder of `other` would have described it.
 
-        A description in format 1 names fewer inputs. Then the missing ones are those that `other` names.
+        A description in format 1 names fewer inputs. Then the missing ones are those that `other` names. The words of
+        the page are those of its program, and older programs wrote no page. So the page is the one of `other`, unless
+        the same program wrote both.
         """
         resolved = self.resolved if self.form == other.form else other.resolved
-        return replace(self, builder=other.builder, resolved=resolved, form=other.form)
+        is_ours = self.builder.program is not None and self.builder.program == other.builder.program
+        subjects = {one.name: one for one in self.subjects if one.name != REPORT_FILE}
+        subjects |= {one.name: one for one in (self if is_ours else other).subjects if one.name == REPORT_FILE}
+        return replace(
+            self,
+            builder=other.builder,
+            resolved=resolved,
+            form=other.form,
+            subjects=tuple(subjects[name] for name in sorted(subjects)),
+        )
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:

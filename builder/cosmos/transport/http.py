@@ -50,7 +50,8 @@ _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _PAUSE_SECONDS = 0.3  # before the next try; doubled for each miss
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _OPENING_BYTES = 512  # of a body, read to see whether it is a web page
-_PAGE = re.compile(  # no document and no archive of a galaxy begins so
+_PAGE_SUFFIX = ".html"  # of the page of a release, which is known by its size and digest
+_PAGE = re.compile(  # nothing else of a galaxy or a release begins so
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|script|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
@@ -260,7 +261,7 @@ class HttpCarrier:
 
 
 class _File:
-    """The file in an answer. `length` is its Content-Length, None if the answer has none. A web page is refused."""
+    """The file in an answer; `length` is its Content-Length or None. A web page is refused, but for a `.html` file."""
 
     def __init__(self, answer: Answer, url: str, asked: str, patience: Patience) -> None:
         self.answer = answer
@@ -293,7 +294,7 @@ class _File:
         """Read the body's first bytes; raises `WorldFailed` if they begin a web page."""
         while len(self._opening) < most and (piece := self._piece(most - len(self._opening))):
             self._opening += piece
-        if _PAGE.match(self._opening):
+        if not self._url.endswith(_PAGE_SUFFIX) and _PAGE.match(self._opening):
             raise web_page(self._url, self._asked)
 
 

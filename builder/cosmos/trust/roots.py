@@ -138,7 +138,11 @@ class TrustRoots:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the document in `data`; raises `Malformed`."""
-        table = Table.parse(data, source, max_bytes=_MAX_TRUST_BYTES)
+        return cls.read(Table.parse(data, source, max_bytes=_MAX_TRUST_BYTES))
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the document in `table`; raises `Malformed`."""
         trust_version = table.count("trust-version", least=1)
         if trust_version > TRUST_VERSION:
             table.fail("trust-version", f"want at most {TRUST_VERSION}: this document is for another cosmos")
@@ -293,8 +297,7 @@ def _threshold(table: Table, keys: int) -> int:
 
 
 def _roles(table: Table, authors: int) -> tuple[dict[Role, RoleKeys], int]:
-    table.need("root", dict)
-    roles = {role: RoleKeys.read(table.table(role)) for role in KEYED_ROLES if role in table}
+    roles = {role: RoleKeys.read(table.table(role)) for role in KEYED_ROLES if role == "root" or role in table}
     author_threshold = 1
     if authors:
         author = table.table("author")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import tomllib
@@ -11,11 +12,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from nacl.signing import SigningKey
 
 from cosmos.cli.recording import schema_of
 from cosmos.cli.schemas import DOCUMENTS, schema
 from cosmos.errors import Malformed
 from cosmos.model.constellation import Constellation
+from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.home_settings import HomeSettings
 from cosmos.model.image import Image
 from cosmos.model.settings import Settings
@@ -23,6 +26,7 @@ from cosmos.model.star import Recipe
 from cosmos.model.template import Declarations
 from cosmos.stellar.ecosystems import RULES
 from cosmos.tables import Table
+from cosmos.trust.roots import TrustRoots
 from fakes.programs import REPO, Cosmos
 
 OWN = [
@@ -38,7 +42,13 @@ READERS = {
     "constellation": Constellation.parse,
     "config": Settings.parse,
     "home": HomeSettings.parse,
+    "trust": TrustRoots.parse,
+    "meta": GalaxyIndex.parse,
 }
+KEYS = [
+    f"cosmos-key-v1 ed25519 k{n} {base64.b64encode(bytes(SigningKey(bytes([n]) * 32).verify_key)).decode()}"
+    for n in range(3)
+]
 # What stands at the top of each format's module: its specification, which its readers take.
 SPECIFIED = {
     "image": """name = "rescue"\nversion = "1.0.0"\narch = "x86_64"\ntemplate = "rescue"\nconstellations = ["a.toml"]
@@ -60,12 +70,23 @@ tmp = { kind = "dir", mode = "1777" }\ninit = { kind = "symlink", target = "a" }
     "constellation": 'name = "a"\nmembers = ["a@^1"]\nsomething-of-upstream = 3\n',
     "config": """install_dir = "/"\nnewer-trust = "stop"\n[galaxies]\na = "x"\nb = { url = "x", allow-unsigned = true }
 [policy]\nrun = ["a"]\nbadges = { test = 1 }\n[network]\nnetrc = "/x"\nca = "/y"\n""",
+    "trust": f"""trust-version = 2\nversion = 3\ndescription = "x"\n[roles.root]\nthreshold = 1\nkeys = ["{KEYS[0]}"]
+[roles.galaxy]\nthreshold = 1\nkeys = ["{KEYS[1]}"]\n[roles.author]\nthreshold = 1\n[[author]]\nkey = "{KEYS[2]}"
+galaxies = ["core"]\nstars = ["lib*", "zlib"]\n[floor.galaxies]\ncore = 7\n[recovered.logs]\ncore = 3
+[[revoked]]\nkey = "ed25519:{"ab" * 32}"\nreason = "stolen laptop"\neffective-seq = 0\n""",
+    "meta": f"""format = 2\nname = "core"\ndescription = "x"\nversion = "2026.11.29"\nseq = 3\nsomething-of-upstream = 1
+[catalogue]\ndigest = "sha256:{"0" * 64}"\nsize-bytes = 10\n[stars]\nzlib = "1.3.1"\n[checksums]\nzlib = "{"0" * 64}"
+[[snapshot]]\nname = "zlib"\nversion = "1.3.1"\narch = "x86_64"\nstatement = "sha256:{"1" * 64}"
+archive = "sha256:{"0" * 64}"\nprovides = "libz"\n""",
     "home": '[store]\nlimit = "20 GiB"\nsigned-from-memory = true\n',
 }
 
 
 # Tables whose keys are names of the person's own choice.
-CHOSEN = {"vars", "stars", "galaxies", "variables", "paths", "owners", "waive", "provides", "conflicts", "rename"}
+CHOSEN = {
+    *("vars", "stars", "galaxies", "variables", "paths", "owners", "waive", "provides", "conflicts", "rename"),
+    *("logs", "checksums"),
+}
 
 
 def judged(name: str, document: object) -> list[str]:
@@ -91,21 +112,11 @@ def tables(value: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[
     """Yield the path of each table of a document whose keys are the format's."""
     yield path
     for key, inside in value.items():
-        if isinstance(inside, dict) and key not in (
-            "vars",
-            "stars",
-            "galaxies",
-            "variables",
-            "paths",
-            "owners",
-            "waive",
-        ):
-            if key in ("provides", "conflicts", "rename"):
-                continue
+        if isinstance(inside, dict) and key not in CHOSEN:
             yield from tables(inside, (*path, key))
 
 
-@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "constellation"])
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name not in ("constellation", "meta")])
 def test_a_wrong_key_is_refused_by_both(name: str) -> None:
     for path in tables(tomllib.loads(SPECIFIED[name])):
         document = copy.deepcopy(tomllib.loads(SPECIFIED[name]))
@@ -135,6 +146,13 @@ def test_a_wrong_key_is_refused_by_both(name: str) -> None:
         ("template", ("paths", "tmp", "mode"), 493),
         ("config", ("newer-trust",), "wait"),
         ("home", ("store", "limit"), 20),
+        ("trust", ("version",), "3"),
+        ("trust", ("roles", "root", "keys"), "a key"),
+        ("trust", ("roles", "root", "threshold"), True),
+        ("trust", ("revoked",), {}),
+        ("meta", ("seq",), "3"),
+        ("meta", ("stars", "zlib"), 1),
+        ("meta", ("catalogue", "size-bytes"), 0),
     ],
 )
 def test_a_wrong_type_or_word_is_refused_by_both(name: str, path: tuple[str, ...], wrong: object) -> None:

@@ -12,12 +12,11 @@ from cosmos.device.initialise import initialise
 from cosmos.device.install import InstallRequest, install
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
-from cosmos.device.search import Match, Searched, matched, search
+from cosmos.device.search import search
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.sync import Wanted, sync
 from cosmos.device.system import TRUST_PATH
 from cosmos.errors import Malformed, NoSolution, WorldFailed
-from cosmos.model.catalogue import Described
 from cosmos.model.constraint import exactly
 from cosmos.model.galaxy import CataloguePin, GalaxyIndex
 from cosmos.model.image import GalaxySource
@@ -25,6 +24,7 @@ from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.settings import Settings
 from cosmos.model.version import Version
 from cosmos.resolve.resolving import Wish
+from cosmos.staging.searching import Searched
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import GalaxyFixture, StarSpec, index_by_stellar, make_galaxy, make_signers
 from fakes.growing_galaxies import make_upstream_galaxy
@@ -107,11 +107,6 @@ def test_every_word_must_be_there_in_whatever_case(system: System) -> None:
     assert system.names("straße") == []
 
 
-def test_letters_that_fold_to_several_are_found() -> None:
-    star = Described(name=StarName("a"), version=None, description="Straße")
-    assert matched(star, ["strasse".casefold()]) == (Match.IN_TEXT,)
-
-
 def test_the_newest_version_is_shown_and_a_pre_release_only_alone(system: System) -> None:
     system.galaxy("core", (*STARS, StarSpec("beta", "0.1.0-rc.1")))
     (nano,) = system.search("nano").found
@@ -121,9 +116,9 @@ def test_the_newest_version_is_shown_and_a_pre_release_only_alone(system: System
 
 def test_the_installed_version_is_told(system: System) -> None:
     system.galaxy("core", STARS)
-    assert system.search("nano").found[0].installed is None
+    assert system.search("nano").found[0].had is None
     system.install("nano", "7.1.0")
-    assert str(system.search("nano").found[0].installed) == "7.1.0"
+    assert str(system.search("nano").found[0].had) == "7.1.0"
 
 
 def test_a_star_of_this_machine_comes_before_a_newer_one_of_another(system: System) -> None:

@@ -61,6 +61,7 @@ def test_a_lock_becomes_a_release_of_what_it_pins_and_nothing_else(world: Memory
         "definition.tar",
         "manifest.txt",
         "receipts.json",
+        "report.html",
         "sbom.cdx.json",
         "sbom.spdx.json",
         "small-1.0.0-x86_64.tar.zst",

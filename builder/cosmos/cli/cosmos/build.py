@@ -18,7 +18,8 @@ from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
 from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option, var_option, vars_option
-from cosmos.cli.options import FOLDER, IMAGE, SECRET_KEY, json_option
+from cosmos.cli.cosmos.page_file import demand_place, write_page
+from cosmos.cli.options import FILE, FOLDER, IMAGE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.secret_options import secret_option
@@ -57,6 +58,11 @@ if TYPE_CHECKING:
 @click.option("--audit-seed", metavar="TEXT", help="Choose the same layers as an audit that named this seed.")
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
+@click.option(
+    "--report",
+    type=FILE,
+    help="Also write the page of the release here, with how this build went: what was reused, what was made, and why.",
+)
 @click.option("--watch", "watches", is_flag=True, help="Build again whenever an input changes, until Ctrl-C.")
 @click.option(
     "--shell",
@@ -86,6 +92,7 @@ def build(
     audit_seed: str | None,
     explain: bool,
     keep_root: Path | None,
+    report: Path | None,
     watches: bool,
     shell: bool,
     safe: bool,
@@ -130,6 +137,7 @@ def build(
         audit=audit,
         audit_seed=audit_seed,
         keep_root=keep_root,
+        report=report,
         safe=safe,
         shell=shell,
         given=NOTHING_GIVEN,
@@ -142,7 +150,11 @@ def build(
     def build_with_values() -> Answer:
         given = read_given(var_words, vars_file)  # each time: the file may have changed
         stated = {**terms, "given": given.to_json()} if given else terms
-        return _built(replace(wishes, given=given), stated, trusts_stat=trust_stat)
+        asked = replace(wishes, given=given)
+        demand_place(asked)
+        answer = _built(asked, stated, trusts_stat=trust_stat)
+        write_page(asked, answer)
+        return answer
 
     if watches:
         from cosmos.cli.cosmos.watching import watch

@@ -30,6 +30,7 @@ class Wishes:
     audit: Fraction | None
     audit_seed: str | None
     keep_root: Path | None
+    report: Path | None
     safe: bool
     shell: bool
     given: GivenValues

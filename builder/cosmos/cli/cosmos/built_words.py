@@ -20,7 +20,10 @@ UNSIGNED: Final = "the release is not signed, so `cosmos verify` cannot check it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a build has to say at its end. `more` are rows for machines alone, `warnings` what was warned of."""
+    """What a build has to say at its end. `more` are rows for machines alone, `warnings` what was warned of.
+
+    `steps` are the words of each step and the time at which it began, none if nothing had changed.
+    """
 
     folder: Path
     release: Release
@@ -33,6 +36,7 @@ class Answer:
     key_file: Path | None
     warnings: int = 0
     more: Mapping[str, Json] = field(default_factory=dict)
+    steps: tuple[tuple[str, float], ...] = ()
 
     def give(self, *, as_json: bool) -> None:
         """Write the answer on stdout."""

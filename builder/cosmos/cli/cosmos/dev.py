@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.options import home_option
+from cosmos.cli.cosmos.options import home_option, var_option, vars_option
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.watching import watch
 from cosmos.cli.cosmos.world import world_at
@@ -21,11 +21,14 @@ from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.stellar.options import arch_option, outside, sources_option
 from cosmos.cli.stellar.workshop import workshop_for
 from cosmos.cli.terminal import answer, surroundings
+from cosmos.errors import Malformed
 from cosmos.image.definition import kept_folders, read_definition
 from cosmos.image.flow import Built, build_image
+from cosmos.image.given_values import read_given
 from cosmos.image.inputs import Inputs, image_inputs
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.trial import Trial, TrialStar, begin_trial
+from cosmos.model.release import RELEASE_ENVELOPE
 from cosmos.records import dataclass
 from cosmos.release.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot
 from cosmos.stellar.add_star import statement_of
@@ -47,6 +50,8 @@ class _Words:
     offline: bool
     boots: bool
     timeout_seconds: float
+    var_words: tuple[str, ...]
+    vars_file: Path | None
     secret_words: tuple[str, ...]
     home: Path | None
     quiet: bool
@@ -107,6 +112,8 @@ class _Tried:
 @click.option("--offline", is_flag=True, help="For the star, use packages that were fetched before.")
 @arch_option
 @sources_option
+@var_option
+@vars_option
 @secret_option
 @home_option
 @reporting_options
@@ -121,6 +128,8 @@ def dev(
     offline: bool,
     arch: str,
     apt_sources: Path | None,
+    var_words: tuple[str, ...],
+    vars_file: Path | None,
     secret_words: tuple[str, ...],
     home: Path | None,
     as_json: bool,
@@ -142,6 +151,8 @@ def dev(
         offline=offline,
         boots=boots,
         timeout_seconds=timeout_seconds,
+        var_words=var_words,
+        vars_file=vars_file,
         secret_words=secret_words,
         home=home,
         quiet=as_json or watches,
@@ -153,16 +164,17 @@ def dev(
 
 
 def _inputs(words: _Words) -> Inputs:
-    known = image_inputs(words.image, words.place)
+    known = image_inputs(words.image, words.place).besides(() if words.vars_file is None else (words.vars_file,))
     return replace(known, folders=(words.star, *known.folders))
 
 
 def _tried(words: _Words) -> _Tried:
     """Build the star, then the image with it."""
+    _demand_no_signature(words.out)
     reporter = surroundings().reporter(quiet=words.quiet)
     here = outside(words.place, words.apt_sources, words.offline, reporter)
     built = build_star(words.star, replace(workshop_for(here, words.arch), level=_QUICK_LEVEL))
-    definition = read_definition(words.image)
+    definition = read_definition(words.image, read_given(words.var_words, words.vars_file))
     world = world_at(words.home, words.image, offline=False, quiet=words.quiet)
     trial = begin_trial(definition, world, _trial_star(built))
     options = BuildOptions(
@@ -174,6 +186,16 @@ def _tried(words: _Words) -> _Tried:
     )
     image = build_image(trial.definition, trial.world, options)
     return _Tried(star=built, trial=trial, built=image, marker=_booted(image.folder, words) if words.boots else "")
+
+
+def _demand_no_signature(out: Path | None) -> None:
+    """Raise `Malformed` if a signed release is at the place of the new one, which nobody signs."""
+    if out is not None and (out / RELEASE_ENVELOPE).exists():
+        raise Malformed(
+            str(out),
+            "holds a signed release, and cosmos dev makes one that nobody signs, with a star that is not published",
+            hint="choose another folder: --out FOLDER, or none: then it lies in the builder's home",
+        )
 
 
 def _trial_star(built: BuiltStar) -> TrialStar:

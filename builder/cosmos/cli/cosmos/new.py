@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -68,12 +70,13 @@ def new(
     today = _stated_epoch(around.environ.get("SOURCE_DATE_EPOCH") or str(int(around.now()) // 86400 * 86400))
     from cosmos.cli.schemas import with_schemas
 
-    made = new_image(
-        folder, scaffold, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch
-    )
-    files = [*with_schemas(made, folder)]
-    if scaffold.is_bootable:
-        files.append(_frozen(folder, home, quiet=as_json))
+    with _whole_or_gone(folder):
+        made = new_image(
+            folder, scaffold, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch
+        )
+        files = [*with_schemas(made, folder)]
+        if scaffold.is_bootable:
+            files.append(_frozen(folder, home, quiet=as_json))
     if as_json:
         return emit({"template": name, "files": [str(file) for file in files]})
     for file in files:
@@ -83,6 +86,18 @@ def new(
     else:
         say(f"next: add stars to {files[0]}, then cosmos freeze {folder}")
     return None
+
+
+@contextmanager
+def _whole_or_gone(folder: Path) -> Iterator[None]:
+    """Remove the new folder if the block raises, so that the same command can be given again."""
+    was_there = os.path.lexists(folder)
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _stated_epoch(text: str) -> int:
@@ -104,18 +119,11 @@ def _list(as_json: bool) -> None:
 
 
 def _frozen(folder: Path, home: Path | None, *, quiet: bool) -> Path:
-    """Resolve the image's stars, and return the file of the lock. Raises the errors of `cosmos.errors`.
-
-    Then the new folder is removed, so that the same command can be given again.
-    """
+    """Resolve the image's stars, and return the file of the lock. Raises the errors of `cosmos.errors`."""
     from cosmos.cli.cosmos.world import world_at
     from cosmos.image.definition import read_definition
     from cosmos.image.freeze import freeze
 
-    try:
-        definition = read_definition(folder)
-        freeze(definition, world_at(home, folder, offline=False, quiet=quiet))
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
+    definition = read_definition(folder)
+    freeze(definition, world_at(home, folder, offline=False, quiet=quiet))
     return definition.lock_file

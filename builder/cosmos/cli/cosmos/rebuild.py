@@ -32,7 +32,7 @@ from cosmos.image.rebuild.trials import CALM, Rebuilder, RebuildOptions, Rebuilt
 from cosmos.image.rebuild.variations import variations
 from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.model.release import RELEASE_ENVELOPE, Builder
+from cosmos.model.release import RELEASE_ENVELOPE, REPORT_FILE, Builder
 from cosmos.model.reporter import Reporter
 from cosmos.release.attest import attest_rebuild, attest_unlike, demand_attester
 from cosmos.trust.badges import Mismatch
@@ -238,6 +238,8 @@ def _lines(found: Rebuilt) -> Iterator[str]:
         if builder != _named(found.original.release.builder):
             yield f"built by      {_named(found.original.release.builder)}"
             yield f"here by       {builder}: RELEASE.json names it, and is compared without it"
+    if any(trial.builder and trial.builder.program != found.original.release.builder.program for trial in found.trials):
+        yield f"{REPORT_FILE} is not compared: its words are those of the program that writes it"
     if found.not_tried or len(found.trials) > 1:
         for path, names in list(found.causes.items())[:_SHOWN_PATHS]:
             yield f"/{path.text} differs with {', '.join(names) or 'nothing varied'}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from cosmos.cli.cosmos.page_file import beside
 from cosmos.cli.cosmos.report_words import changes_of
 from cosmos.cli.options import FILE, PUBLIC_KEY, RELEASE, json_option
 from cosmos.cli.progress import reporting_options
@@ -14,12 +14,12 @@ from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed
-from cosmos.links import real
 from cosmos.model.reporter import Reporter
 from cosmos.release.bill import release_folder
 from cosmos.release.diff.comparison import compare
 from cosmos.release.report.changes import Changes
-from cosmos.release.report.facts import Facts, demand_files, facts_of, read_release
+from cosmos.release.report.facts import Facts
+from cosmos.release.report.from_folder import demand_files, facts_of, read_release
 from cosmos.release.report.page import page, page_name
 from cosmos.release.verify import verify_release_folder
 
@@ -48,7 +48,8 @@ def report(
     facts = facts_of(folder, verdict, reporter)
     changes = None if against is None else _changes(_folder(against), folder, facts, reporter)
     file = output or Path(page_name(facts))
-    data = page(facts, changes=changes, beside=_beside(file, folder))
+    links = beside(file, folder, f"cosmos report {release} -o")
+    data = page(facts, changes=changes, beside=links)
     write_durably(file, data)
     answer({"report": str(file), "size-bytes": len(data)}, as_json, f"{file}: {len(data):,} bytes")
 
@@ -64,18 +65,3 @@ def _changes(old: Path, folder: Path, facts: Facts, reporter: Reporter) -> Chang
     before = read_release(old)
     demand_files(old, before, reporter)
     return changes_of(compare(old, folder, frozenset()), before, facts.release)
-
-
-def _beside(file: Path, release: Path) -> str | None:
-    """Return the release's folder as the page names it in links; None if it is not below the page's folder.
-
-    Raises `Malformed` if the page would lie inside the release.
-    """
-    page_folder, folder = real(file.parent), real(release)
-    if page_folder.is_relative_to(folder):
-        raise Malformed(
-            str(file),
-            "lies inside the release, where verify refuses a file that nobody signed",
-            hint=f"cosmos report {release} -o {os.path.normpath(folder.parent / 'report.html')}",
-        )
-    return folder.relative_to(page_folder).as_posix() if folder.is_relative_to(page_folder) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -34,15 +35,17 @@ from cosmos.trust.signing_request import REQUEST_FILE
 
 
 class _Counting:
-    """A reporter that passes everything on, and remembers what it said."""
+    """A reporter that passes everything on, and remembers what it said, and when each step began."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self.warnings: list[Json] = []
         self.notes: list[Json] = []
+        self.steps: list[tuple[str, float]] = []
 
     def step(self, text: str) -> None:
-        """Pass it on."""
+        """Pass it on, and remember it."""
+        self.steps.append((text, surroundings().now()))
         self._reporter.step(text)
 
     def progress(self, what: str, done: int, total: int, unit: Unit = "things") -> None:
@@ -96,7 +99,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
         remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
         remember(before, definition, built, world, asked.terms, remarks)
     warnings = sum(text != UNSIGNED for text in reporter.warnings)
-    return _answer(built, wishes.key_file, lint, warnings, bootable=bootable)
+    return replace(_answer(built, wishes.key_file, lint, warnings, bootable=bootable), steps=tuple(reporter.steps))
 
 
 def _answer(built: Built, key_file: Path | None, lint: Json, warnings: int, *, bootable: bool) -> Answer:

@@ -26,7 +26,7 @@ class PackedTree:
     `image` is its image definition. `store` keeps results that take long to make; `warn` gets a sentence about one that
     this home did not write. `secret_files` are the files with secret variables: nothing that holds them goes into the
     store, and nobody but the builder may read it. `opened` has each layer that was opened so far, by its name: the
-    digest of its frame, and its function.
+    digest of its frame, and its function. `sizes` has their packed and unpacked bytes.
     """
 
     image: Image
@@ -37,6 +37,7 @@ class PackedTree:
     warn: Callable[[str], None]
     secret_files: frozenset[TreePath] = frozenset()
     opened: dict[str, tuple[Digest, Callable[[], PackedLayer]]] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def mode(self) -> int:
@@ -48,6 +49,7 @@ class PackedTree:
         for opened in self.openers:
             layer = opened()
             self.opened[layer.name] = layer.digest, opened
+            self.sizes[layer.name] = len(layer.frame), layer.unpacked_bytes
             yield layer
 
     def entries(self) -> Iterator[Entry]:

@@ -122,7 +122,6 @@ class _Workshop:
         self._secret_files: Collection[TreePath] = ()
         self.image = lay_out(original, folder / "definition")
         self.content_root = _content_root(original.release)
-        self._files = _digests(original.release)
         self._receipts = receipts_of(original.folder)
         self.poisoned: tuple[str, ...] = ()
 
@@ -241,8 +240,7 @@ class _Workshop:
     def _compared(self, name: str, what: str, out: Path) -> Trial:
         data = read_bounded(out / RELEASE_FILE, MAX_RELEASE_BYTES)
         release = Release.parse(data, str(out / RELEASE_FILE))
-        files = {**_digests(release), RELEASE_FILE: Digest.of(data)}
-        wanted = {**self._files, RELEASE_FILE: self._wanted(release)}
+        files, wanted = {**_digests(release), RELEASE_FILE: Digest.of(data)}, self._wanted(release)
         unlike = tuple(sorted(one for one in files.keys() | wanted.keys() if files.get(one) != wanted.get(one)))
         return Trial(
             name=name,
@@ -254,15 +252,17 @@ class _Workshop:
             unlike=first_unlike(self._receipts, receipts_of(out)) if RECEIPTS_FILE in unlike else {},
         )
 
-    def _wanted(self, release: Release) -> Digest:
-        """Return the digest that RELEASE.json should have.
+    def _wanted(self, release: Release) -> dict[str, Digest]:
+        """Return the digests that the files should have.
 
-        It names who built. So another builder is no difference, but all else in it has to be the same.
+        RELEASE.json names who built, and its builder chose the words of the page. So another builder is no difference,
+        but all else has to be the same.
         """
         stated = self._original.release
         if (stated.builder, stated.form) == (release.builder, release.form):
-            return _digest_of(self._original.folder / RELEASE_FILE)
-        return Digest.of(stated.by(release).to_bytes())
+            return {**_digests(stated), RELEASE_FILE: _digest_of(self._original.folder / RELEASE_FILE)}
+        by_us = stated.by(release)
+        return {**_digests(by_us), RELEASE_FILE: Digest.of(by_us.to_bytes())}
 
     def _unshown(self, found: Comparison) -> Comparison:
         """Return the comparison without the contents of files that hold a secret."""

@@ -23,7 +23,7 @@ from cosmos.errors import Malformed
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RECEIPTS_BYTES, MAX_RELEASE_BYTES, MIB
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
-from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release
+from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, REPORT_FILE, Release
 from cosmos.pack.image_file import IMAGE_SUFFIX
 from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES, begins_as_packed
 from cosmos.pack.seek_table import read_seek_table
@@ -45,10 +45,10 @@ from cosmos.treepath import TreePath
 _DOCUMENTS: Final = (".toml", ".json")
 _OPENED_FILES: Final = 200  # that are looked into; a person reads no more
 _OPENED_BYTES: Final = 32 * MIB  # of one side's files that are looked into: they are in memory together
-# Compared in another way; the bills say of the stars what the lock and their licences say.
+# Compared in another way; the bills say of the stars what the lock and their licences say, and the page says it all.
 _READ_ELSEWHERE: Final = (
     *(RELEASE_FILE, RELEASE_ENVELOPE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE),
-    *(SPDX_FILE, CYCLONEDX_FILE),
+    *(SPDX_FILE, CYCLONEDX_FILE, REPORT_FILE),
 )
 _NAME_ONE: Final = "name two things of one kind, such as: cosmos diff OLD/out NEW/out"
 _WANTED: Final = "want an image, a release, a lock or another .toml or .json file, a tar archive, or a folder"

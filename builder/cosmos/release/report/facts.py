@@ -1,42 +1,35 @@
-"""Everything that the page of a release says of it, read out of the release's folder.
+"""Everything that the page of a release says of it, whether it is read from a folder or comes from the build itself.
 
-Each file of the release is compared with RELEASE.json first. So the page is about the files that RELEASE.json names.
-Whether somebody signed RELEASE.json is another question, which `verify_release_folder` answers with a public key.
+`from_folder` reads a finished release, `from_build` takes what a build has in memory. Both give equal facts of one
+release, but for what a build cannot know of it: its signature.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from cosmos.canon import Json, canonical_json
-from cosmos.errors import Differs, Malformed
-from cosmos.limits import MAX_DEFINITION_BYTES, MAX_LOCK_BYTES, MAX_RECEIPTS_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.image import Image
-from cosmos.model.lock import LOCK_FILE, Lock
-from cosmos.model.receipts import RECEIPTS_FILE, Receipts
-from cosmos.model.release import DEFINITION_FILE, RELEASE_FILE, Release
-from cosmos.model.reporter import Reporter, counted
-from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
-from cosmos.pack.untar import read_tar
-from cosmos.reading import is_there, read_bounded
+from cosmos.model.lock import Lock
+from cosmos.model.receipts import Receipts
+from cosmos.model.release import Release
+from cosmos.model.reporter import counted
 from cosmos.records import dataclass
-from cosmos.release.diff.licences import licences_of
-from cosmos.release.verify import ReleaseVerdict, file_differences
-from cosmos.resolve.locked import demand_right
-from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
-from cosmos.tables import Table
-from cosmos.tree.entry import tree_of
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath
 
-_IMAGE_TOML: Final = TreePath(b"image/image.toml")
+if TYPE_CHECKING:
+    from cosmos.release.verify import ReleaseVerdict  # which a build has no use for
+
 _SET_ID: Final = 0o6000
 _PROGRAMS: Final = 3  # of one script that are shown with their words
 _WORDS_SHOWN: Final = 160  # characters of a program's words
 _NO_DEEDS: Final = ("read", "glob", "filemap", "log")
+
+# "unchecked": no public key was given. "unfinished": the page is a file of the release, and is written before the
+# release has a description that somebody could sign.
+Verdict: TypeAlias = "ReleaseVerdict | Literal['unchecked', 'unfinished']"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +52,7 @@ class Description:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """A release, read. `verdict` is None if no public key was given, so that no signature was checked.
+    """The facts of a release.
 
     `definition` is None if the release carries no image.toml that this Cosmos can read. `layers` are the packed and
     unpacked bytes of each layer by name, empty without a layered image. `deeds` are what the script of each star did,
@@ -68,7 +61,7 @@ class Facts:
 
     release: Release
     lock: Lock
-    verdict: ReleaseVerdict | None
+    verdict: Verdict
     definition: Image | None
     bill: Mapping[str, Description]
     layers: Mapping[str, tuple[int, int]]
@@ -76,96 +69,8 @@ class Facts:
     deeds: Mapping[str, tuple[str, ...]]
 
 
-def facts_of(folder: Path, verdict: ReleaseVerdict | None, reporter: Reporter) -> Facts:
-    """Return the facts of the release in `folder`. Raises `Malformed`, `Differs`, `NoSolution`, `Refused`."""
-    release = read_release(folder) if verdict is None else verdict.release
-    if verdict is None:
-        demand_files(folder, release, reporter)
-    file = folder / LOCK_FILE
-    if not is_there(file):
-        raise Malformed(str(folder), f"has no {LOCK_FILE}", hint="build the image again with this cosmos")
-    lock = Lock.parse(read_bounded(file, MAX_LOCK_BYTES), str(file))
-    demand_right(lock, file)
-    layers, rights = _of_image(folder, release)
-    return Facts(
-        release=release,
-        lock=lock,
-        verdict=verdict,
-        definition=_definition(folder),
-        bill=_bill(folder),
-        layers=layers,
-        rights=rights,
-        deeds=_deeds(folder),
-    )
-
-
-def read_release(folder: Path) -> Release:
-    """Return RELEASE.json of `folder`. Raises `Malformed`."""
-    file = folder / RELEASE_FILE
-    if not is_there(file):
-        raise Malformed(str(folder), f"is no release: it has no {RELEASE_FILE}", hint="to make one: cosmos build IMAGE")
-    return Release.parse(read_bounded(file, MAX_RELEASE_BYTES), str(file))
-
-
-def demand_files(folder: Path, release: Release, reporter: Reporter) -> None:
-    """Raise `Differs` unless `folder` holds the files that `release` names, each with its digest, and no other."""
-    found = tuple(file_differences(folder, release, reporter))
-    if found:
-        problem = f"{counted(len(found), 'difference')} from {RELEASE_FILE}: {found[0]}"
-        hint = "get the release again from its signer, or build it again"
-        raise Differs(str(folder), problem, differences=found, hint=hint)
-
-
-def _definition(folder: Path) -> Image | None:
-    file = folder / DEFINITION_FILE
-    if not is_there(file):
-        return None
-    entry = tree_of(read_tar(read_bounded(file, MAX_DEFINITION_BYTES), str(file))).get(_IMAGE_TOML)
-    try:
-        return None if entry is None else Image.parse(bytes(entry.content), str(file))
-    except Malformed:  # it is of another version of Cosmos; RELEASE.json says the most important of it
-        return None
-
-
-def _bill(folder: Path) -> dict[str, Description]:
-    """Return what the bill of materials says of each star by name."""
-    file = folder / CYCLONEDX_FILE
-    if not is_there(file):
-        return {}
-    licences = licences_of(folder)
-    texts: dict[str, str] = {}
-    origins: dict[str, list[str]] = {}
-    table = Table.from_json(read_bounded(file, MAX_RELEASE_BYTES), str(file), max_bytes=MAX_RELEASE_BYTES)
-    for row in table.tables("components"):
-        star, slash, origin = row.need("bom-ref", str).removeprefix("star:").partition("/")
-        if slash:
-            origins.setdefault(star, []).append(origin)
-        else:
-            texts[star] = row.take("description", str, "")
-    return {
-        star: Description(licence=licence, text=texts.get(star, ""), origins=tuple(sorted(origins.get(star, ()))))
-        for star, licence in licences.items()
-    }
-
-
-def _of_image(folder: Path, release: Release) -> tuple[dict[str, tuple[int, int]], tuple[Right, ...]]:
-    """Return the sizes of the image's layers by name, and its rights. A release without one layered image has none."""
-    images = [subject.name for subject in release.subjects if subject.name.endswith(IMAGE_SUFFIX)]
-    if len(images) != 1:
-        return {}, ()
-    layers = ImageReader.open(folder / images[0]).layers
-    rights = (
-        Right(path=row.line.path.text, layer=layer.name, what=what)
-        for layer in layers
-        for row in layer.lines
-        if (what := _right(row.line))
-    )
-    sizes = {layer.name: (layer.seek.packed_bytes, layer.seek.unpacked_bytes) for layer in layers}
-    return sizes, tuple(sorted(rights, key=lambda right: right.path))
-
-
-def _right(line: ManifestLine) -> str:
-    """Return what the path does more than others, in words; nothing for most."""
+def right_of(line: ManifestLine) -> str:
+    """Return what a path does more than others, in words; nothing for most."""
     if line.kind in ("char", "block"):
         return f"{line.kind} device {':'.join(map(str, line.rdev or ()))}, {line.mode:04o} {line.uid}:{line.gid}"
     if line.kind != "file":
@@ -177,11 +82,8 @@ def _right(line: ManifestLine) -> str:
     return ", ".join(said)
 
 
-def _deeds(folder: Path) -> dict[str, tuple[str, ...]]:
-    file = folder / RECEIPTS_FILE
-    if not is_there(file):
-        return {}
-    receipts = Receipts.parse(read_bounded(file, MAX_RECEIPTS_BYTES), str(file))
+def deeds_of(receipts: Receipts) -> dict[str, tuple[str, ...]]:
+    """Return what each script did, by its star's name; a star without a script has none."""
     return {name: tuple(_did(one)) for name, one in {**receipts.stars, "finish": receipts.finish}.items() if one}
 
 

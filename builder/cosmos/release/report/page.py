@@ -5,7 +5,8 @@ Jinja2 escapes each value (autoescape), a character that people cannot see is wr
 cut. Links lead only to places of the page and to files of the release. The page's own rules (Content-Security-Policy)
 forbid every script, and everything from elsewhere, in case that one of these walls has a gap.
 
-The same release gives the same bytes: no clock, no name of a machine and no path of it is in the page.
+The same release gives the same bytes: no clock, no name of a machine and no path of it is in the page. Only the course
+of a build has seconds, and is in no page of a release itself.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
-from cosmos.pack.image_file import DIRECTORIES, END
+from cosmos.model.release import RELEASE_FILE, REPORT_FILE
+from cosmos.pack.image_file import DIRECTORIES
 from cosmos.release.report.changes import Changes
+from cosmos.release.report.course import Course
 from cosmos.release.report.facts import Facts, Right
 from cosmos.release.report.graph import graph
 from cosmos.release.report.treemap import HEIGHT, WIDTH, Group, Part, shown_size, treemap
@@ -49,7 +52,7 @@ _SHORT_KEY: Final = 16  # characters of a key id that tell keys apart for a pers
 _MEANINGS: Final = {
     SPDX_FILE: "bill of materials, SPDX",
     CYCLONEDX_FILE: "bill of materials, CycloneDX",
-    "RELEASE.json": "provenance: what the release was made from",
+    RELEASE_FILE: "provenance: what the release was made from",
     "RELEASE.json.dsse": "the signature of RELEASE.json",
     "universe.lock.toml": "the lock: every star pinned",
     "universe.lock.toml.dsse": "the signature of the lock",
@@ -57,11 +60,15 @@ _MEANINGS: Final = {
     "receipts.json": "what each star's script read and did",
     "definition.tar": "what the operator wrote: image.toml, template, finish script",
     "cosmos": "the binary that is in the image",
+    REPORT_FILE: "the page of the release, which its build wrote",
 }
 
 
-def page(facts: Facts, *, changes: Changes | None, beside: str | None) -> bytes:
-    """Return the page. `beside` is the release's folder as links name it, from the page; None writes no links."""
+def page(facts: Facts, *, changes: Changes | None, beside: str | None, course: Course | None = None) -> bytes:
+    """Return the page. `beside` is the release's folder as links name it, from the page; None writes no links.
+
+    `course` is how the build went that has just made the release.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
@@ -81,8 +88,10 @@ def page(facts: Facts, *, changes: Changes | None, beside: str | None) -> bytes:
         arch=_text(facts.release.external.get("arch")),
         epoch=_date(facts.release.internal.get("sourceDateEpoch")),
         made_by=VERSION,
+        most_layers=_MOST_ROWS,
         files=_files(facts, beside),
         changes=changes,
+        course=course,
         **_of_stars(facts),
         **_policies(facts),
     )
@@ -161,7 +170,7 @@ def _parts(facts: Facts, wants: Wants) -> dict[str, Part]:
         group: Group = "asked" if wants.asked_by[star.name] else "needed"
         parts[star.id] = Part(name=str(star.name), size_bytes=unpacked, group=group)
     for name, (_, unpacked) in facts.layers.items():
-        if name not in parts and name != END:
+        if name not in parts:
             shown = "folders" if name == DIRECTORIES else "the image's own files"
             parts[name] = Part(name=shown, size_bytes=unpacked, group="own")
     return parts
@@ -206,7 +215,8 @@ def _owner(right: Right, ids: Mapping[str, str]) -> str:
 
 def _files(facts: Facts, beside: str | None) -> list[dict[str, object]]:
     """Return the files of the release, with a link to each if the page lies where links can lead to them."""
-    rows: list[dict[str, object]] = [{"name": "RELEASE.json", "size": None, "digest": None}]
+    unnamed = (RELEASE_FILE, REPORT_FILE) if facts.verdict == "unfinished" else (RELEASE_FILE,)
+    rows: list[dict[str, object]] = [{"name": name, "size": None, "digest": None} for name in unnamed]
     rows += [
         {"name": subject.name, "size": subject.size_bytes, "digest": str(subject.digest)}
         for subject in sorted(facts.release.subjects, key=lambda subject: subject.name)
@@ -308,7 +318,7 @@ def _shown(value: object) -> object:
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     text = value if len(value) <= _MOST_TEXT else f"{value[:_MOST_TEXT]}… ({len(value):,} characters)"
-    return text if text.isascii() and text.isprintable() else "".join(map(_seen, text))
+    return text if text.isprintable() else "".join(map(_seen, text))
 
 
 def _seen(character: str) -> str:

@@ -12,10 +12,11 @@ import pytest
 
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent
-from cosmos.release.report.facts import Description, Facts, Right, facts_of
+from cosmos.release.report.facts import Facts, Right
+from cosmos.release.report.from_folder import facts_of
 from cosmos.release.report.page import page
 from fakes.images import APP, BASE, META, ImageFixture
-from fakes.pages import ParsedPage
+from fakes.pages import ParsedPage, many
 
 Built = Callable[..., ImageFixture]
 
@@ -23,31 +24,6 @@ Built = Callable[..., ImageFixture]
 @pytest.fixture
 def facts(tmp_path: Path, built_image: Built) -> Facts:
     return facts_of(built_image(tmp_path, (BASE, APP, META)).out, None, Silent())
-
-
-def many(facts: Facts, number: int) -> Facts:
-    """Return the facts of a release with `number` stars: each needs up to four of those before it."""
-    one = facts.lock.stars[0]
-    names = [StarName(f"star-number-{n}") for n in range(number)]
-    stars = tuple(
-        replace(
-            one,
-            name=name,
-            size_bytes=n * 1000,
-            unpacked_bytes=n * 3000,
-            dependencies=tuple({names[n // 2], names[n // 3], names[n - 1], names[n // 5]} - {name}) if n else (),
-            wanted_by=("image",) if n % 10 == 9 else (str(names[min(n + 1, number - 1)]),),
-        )
-        for n, name in enumerate(names)
-    )
-    text = Description(licence="GPL-2.0-or-later AND MIT", text="what such a star is for, in one line of a sentence")
-    return replace(
-        facts,
-        lock=replace(facts.lock, stars=stars),
-        layers={},
-        bill={str(name): replace(text, origins=(f"deb:{name}@1.2.3-4+deb12u1",)) for name in names},
-        deeds={str(name): ("copy 3, symlink 12", 'run ["ldconfig"]') for name in names},
-    )
 
 
 def test_the_page_says_what_the_release_holds_why_and_who_signed_it(facts: Facts) -> None:
