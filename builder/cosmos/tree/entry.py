@@ -7,11 +7,12 @@ clock or inode order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, TypeAlias
 
 from cosmos.content import Content, content_digest
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 Kind: TypeAlias = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.content import Content, pieces
+from cosmos.records import dataclass
 from cosmos.release.lint.rules import RuleId
 
 _OVERLAP_BYTES: Final = 4096
