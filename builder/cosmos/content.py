@@ -153,6 +153,17 @@ def mapped(content: Content) -> Iterator[bytes | memoryview]:
             held.close()
 
 
+def unchanged_pieces(content: Content, source: str) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of `content` as `pieces` does, and raise `Refused` at the end of a file that has changed."""
+    if isinstance(content, FileRange):
+        reader = ContentReader(content)
+        while piece := reader.read(READ_CHUNK_BYTES):
+            yield piece
+        reader.demand_unchanged(source)
+    else:
+        yield from pieces(content)
+
+
 class ContentReader:
     """Reads a content as a stream: for decompressors."""
 

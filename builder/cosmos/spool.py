@@ -35,20 +35,26 @@ class Unnamed(Protocol):
 class Spool:
     """Contents of one job. Together they take `MAX_CONTENT_IN_MEMORY_BYTES` of memory at most.
 
-    One of more than `MAX_FILE_IN_MEMORY_BYTES` lies in the file.
+    One of more than `MAX_FILE_IN_MEMORY_BYTES` lies in the file, unless the spool is `for_one`.
     """
 
-    __slots__ = ("_end", "_file", "_folder", "_left")
+    __slots__ = ("_each", "_end", "_file", "_folder", "_left")
 
     def __init__(self, folder: Path | Unnamed | None = None, *, in_memory: int = MAX_CONTENT_IN_MEMORY_BYTES) -> None:
         self._folder = folder
         self._left = in_memory
+        self._each = MAX_FILE_IN_MEMORY_BYTES
         self._file: HeldFile | None = None
         self._end = 0
 
+    def for_one(self) -> Spool:
+        """Return the spool, for a job with one large content, which may have all of the memory."""
+        self._each = self._left
+        return self
+
     def fits(self, size_bytes: int) -> bool:
         """Return whether a content of this size would stay in memory."""
-        return size_bytes <= min(self._left, MAX_FILE_IN_MEMORY_BYTES)
+        return size_bytes <= min(self._left, self._each)
 
     def add(self, pieces: Iterable[bytes | memoryview]) -> Content:
         """Return the content that `pieces` make up, in their order. Raises `WorldFailed` if the disk is full."""

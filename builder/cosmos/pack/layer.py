@@ -15,9 +15,9 @@ The members are in byte order of path, except a hard link whose file would come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from cosmos.canon import canonical_json
 from cosmos.content import Content, FileRange, content_digest, pieces
@@ -27,7 +27,7 @@ from cosmos.limits import MAX_IMAGE_INDEX_BYTES, demand_within
 from cosmos.pack.stated import Whole, stated_entries
 from cosmos.pack.tar import tar_members
 from cosmos.pack.untar import TarReader
-from cosmos.pack.zst import compressed, decompress_exactly, unpacked_exactly
+from cosmos.pack.zst import compressed, compressed_for_now, decompress_exactly, unpacked_exactly
 from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.tables import Table
@@ -170,24 +170,25 @@ def pack_layer(
     entries: Iterable[Entry],
     level: int,
     spool: Spool | None = None,
-    lines: Mapping[TreePath, ManifestLine] | None = None,
+    frame_in: Literal["spool", "memory"] = "spool",
 ) -> PackedLayer:
     """Return the layer of `entries`, given in any order; raises `Malformed` if it would be too large.
 
-    `lines` are their manifest lines, from a caller who has them.
+    A frame of up to `MAX_AT_ONCE_BYTES` of content is made in memory. `frame_in="memory"` leaves it there, for a caller
+    who writes it next.
     """
     members, spool = _members(entries), spool or Spool()
     unpacked_bytes = sum(len(piece) for member in members for piece in member.pieces)
     frame: Content = b""
     if unpacked_bytes <= MAX_LAYER_BYTES:
         tar = spool.add(piece for member in members for part in member.pieces for piece in pieces(part))
-        frame = compressed(tar, level, spool)
+        frame = (compressed if frame_in == "spool" else compressed_for_now)(tar, level, spool)
     if max(unpacked_bytes, len(frame)) > MAX_LAYER_BYTES:
         raise Malformed(
             name, f"has {unpacked_bytes} bytes, one layer can have {MAX_LAYER_BYTES}", hint="split the star"
         )
     return PackedLayer(
-        name=name, frame=frame, digest=content_digest(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members, lines)
+        name=name, frame=frame, digest=content_digest(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members)
     )
 
 
@@ -226,12 +227,11 @@ def _is_written_as(members: Sequence[_Member], content: Content) -> bool:
     return place == len(content)
 
 
-def _rows(members: Sequence[_Member], lines: Mapping[TreePath, ManifestLine] | None = None) -> tuple[str, ...]:
+def _rows(members: Sequence[_Member]) -> tuple[str, ...]:
     rows: list[str] = []
     place = 0
     for member in members:
         data_offset = place + len(member.pieces[0]) if member.entry.kind == "file" else 0
-        line = ManifestLine.of(member.entry) if lines is None else lines[member.entry.path]
-        rows.append(f"{data_offset} {line}")
+        rows.append(f"{data_offset} {ManifestLine.of(member.entry)}")
         place += sum(len(piece) for piece in member.pieces)
     return tuple(rows)

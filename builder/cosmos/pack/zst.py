@@ -52,8 +52,7 @@ _GIVEN_BYTES = 64 * KIB  # of data, at a time
 
 def compress(pieces: Sequence[bytes | memoryview], level: int) -> bytes:
     """Return `pieces`, joined, as one frame with content size and checksum."""
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=0)
-    return compressor.compress(b"".join(pieces))
+    return _compressor(level).compress(b"".join(pieces))
 
 
 def compressed(content: Content, level: int, spool: Spool) -> Content:
@@ -62,11 +61,9 @@ def compressed(content: Content, level: int, spool: Spool) -> Content:
     Up to `MAX_AT_ONCE_BYTES` these are the bytes of `compress`. More is compressed piece by piece, in little memory.
     The library then gives other bytes, the same ones each time.
     """
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=0)
     if len(content) <= MAX_AT_ONCE_BYTES:
-        with mapped(content) as buffer:
-            return spool.add([compressor.compress(buffer)])
-    stream = compressor.compressobj(size=len(content))
+        return spool.add([_compressed_at_once(content, level)])
+    stream = _compressor(level).compressobj(size=len(content))
 
     def made() -> Iterator[bytes]:
         for piece in pieces(content):
@@ -74,6 +71,22 @@ def compressed(content: Content, level: int, spool: Spool) -> Content:
         yield stream.flush()
 
     return spool.add(made())
+
+
+def compressed_for_now(content: Content, level: int, spool: Spool) -> Content:
+    """Return what `compressed` does. A frame that is made at once stays in memory, for a caller who writes it next."""
+    if len(content) <= MAX_AT_ONCE_BYTES:
+        return _compressed_at_once(content, level)
+    return compressed(content, level, spool)
+
+
+def _compressed_at_once(content: Content, level: int) -> bytes:
+    with mapped(content) as buffer:
+        return _compressor(level).compress(buffer)
+
+
+def _compressor(level: int) -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=0)
 
 
 def _parts(piece: bytes | memoryview) -> Iterator[memoryview]:

@@ -37,12 +37,11 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.canon import canonical_json
-from cosmos.content import Content, ContentReader, content_digest
+from cosmos.content import Content, content_digest, unchanged_pieces
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
 from cosmos.errors import WorldFailed
 from cosmos.folders import Folder, folder_at
-from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.reading import open_content
 from cosmos.spool import Spool
 from cosmos.store.batches import Batches, sealed, unsealed
@@ -144,10 +143,8 @@ class StoreFolder:
         folder = self._blobs(digest)
         if self._content(folder, digest) != data:
             with self._draft() as draft:
-                source = ContentReader(data)
-                while piece := source.read(READ_CHUNK_BYTES):
+                for piece in unchanged_pieces(data, str(digest)):
                     draft.stream.write(piece)
-                source.demand_unchanged(str(digest))
                 folder.keep(draft, digest.hex)
 
     def spool(self) -> Spool:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from cosmos.content import Content, content_digest
+from cosmos.content import Content, FileRange, content_digest
 from cosmos.digest import Digest
 from cosmos.records import dataclass
 from cosmos.treepath import TreePath
+
+if TYPE_CHECKING:
+    from cosmos.tree.manifest import ManifestLine
 
 Kind: TypeAlias = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]
 Tree: TypeAlias = Mapping[TreePath, "Entry"]
@@ -27,7 +30,8 @@ class Entry:
 
     `content` is a file's bytes; `target` a symlink's text or, for a hard link, the path (in the same tree) of the file
     that it shares. `rdev` is (major, minor) of a device. `xattrs` are sorted by name. `hashed` remembers the digest of
-    one content; it counts for that very object alone, so an entry made with another content is hashed again.
+    one content; it counts for that very object alone, so an entry made with another content is hashed again. `line` is
+    its line in a manifest, once one was made; `replace` does not pass it on.
     """
 
     path: TreePath
@@ -41,6 +45,7 @@ class Entry:
     rdev: tuple[int, int] | None = None
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
     hashed: tuple[Content, Digest] | None = field(default=None, repr=False, compare=False)
+    line: ManifestLine | None = field(init=False, default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -56,9 +61,18 @@ class Entry:
         if hashed is not None and hashed[0] is content:
             return hashed[1]
         digest = content_digest(content)
-        if _cannot_change(content):
+        if self.has_fixed_content:
             object.__setattr__(self, "hashed", (content, digest))
         return digest
+
+    @property
+    def has_fixed_content(self) -> bool:
+        """Whether its content has one digest: bytes, a view of bytes, or a part of a file, which is hashed once.
+
+        Memory that somebody may write to does not.
+        """
+        content = self.content
+        return type(content) in (bytes, FileRange) or (type(content) is memoryview and type(content.obj) is bytes)
 
     def at(self, path: TreePath) -> Entry:
         """Return the same entry at another path: `replace(self, path=path)`, in a fifth of its time."""
@@ -89,11 +103,6 @@ class Entry:
             rdev=self.rdev,
             xattrs=self.xattrs,
         )
-
-
-def _cannot_change(content: Content) -> bool:
-    """Return whether `content` is bytes, or a view of bytes: not of a file, nor of memory that somebody writes to."""
-    return type(content) is bytes or (type(content) is memoryview and type(content.obj) is bytes)
 
 
 def tree_of(entries: Iterable[Entry]) -> dict[TreePath, Entry]:

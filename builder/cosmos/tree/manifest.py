@@ -86,9 +86,11 @@ class ManifestLine:
 
     @classmethod
     def of(cls, entry: Entry) -> ManifestLine:
-        """Return the line of `entry`; hashes its content."""
+        """Return the line of `entry`; hashes its content. Nothing of an entry changes, so its line is made once."""
+        if entry.line is not None:
+            return entry.line
         is_file = entry.kind == "file"
-        return cls(
+        line = cls(
             path=entry.path,
             kind=entry.kind,
             mode=entry.mode,
@@ -100,6 +102,9 @@ class ManifestLine:
             xattrs=entry.xattrs,
             target=entry.target,
         )
+        if entry.has_fixed_content:
+            object.__setattr__(entry, "line", line)
+        return line
 
     @classmethod
     def parse(cls, text: str) -> ManifestLine:

@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -15,7 +16,15 @@ from hypothesis import strategies as st
 from cosmos.content import FileRange
 from cosmos.digest import Digest
 from cosmos.pack import zst
-from cosmos.pack.zst import ZSTD_VERSION, compress, compressed, decompress_exactly, skippable_frame, unpacked_exactly
+from cosmos.pack.zst import (
+    ZSTD_VERSION,
+    compress,
+    compressed,
+    compressed_for_now,
+    decompress_exactly,
+    skippable_frame,
+    unpacked_exactly,
+)
 from cosmos.spool import Spool
 
 KNOWN = {3: "253932844fa3", 9: "df96ab04dc10", 19: "a59580a43c2d"}
@@ -43,6 +52,14 @@ def test_the_bytes_of_this_version_are_known() -> None:
     """If this fails, the library moved: every lock that pins its version has to say so."""
     assert ZSTD_VERSION == "1.5.7"
     assert {level: Digest.of(compress([TEXT], level)).short for level in KNOWN} == KNOWN
+
+
+def test_a_frame_for_now_has_the_same_bytes_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spooled, held = (make(TEXT, 3, Spool(tmp_path, in_memory=0)) for make in (compressed, compressed_for_now))
+    assert (type(spooled), type(held)) == (FileRange, bytes)
+    assert spooled == held
+    monkeypatch.setattr(zst, "MAX_AT_ONCE_BYTES", len(TEXT) - 1)
+    assert type(compressed_for_now(TEXT, 3, Spool(tmp_path, in_memory=0))) is FileRange
 
 
 def test_a_frame_states_its_size_and_carries_a_checksum() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cosmos import spool as spools
 from cosmos.content import FileRange
-from cosmos.limits import MAX_FILE_IN_MEMORY_BYTES
+from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES, MAX_FILE_IN_MEMORY_BYTES
 from cosmos.spool import Spool
 
 FDS = Path("/proc/self/fd")
@@ -42,6 +42,15 @@ def test_a_large_content_is_in_memory_once_at_most(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert most < MAX_FILE_IN_MEMORY_BYTES + (1 << 20)
     assert bytes(content) == b"".join(bytes([number]) * (64 << 10) for number in range(160))
+
+
+def test_one_content_may_have_all_of_the_memory_of_a_job_that_has_one(tmp_path: Path) -> None:
+    whole = bytes(MAX_CONTENT_IN_MEMORY_BYTES)
+    assert type(Spool(tmp_path).add([whole])) is FileRange
+    spool = Spool(tmp_path).for_one()
+    assert spool.add([whole]) is whole
+    assert type(spool.add([b"more"])) is FileRange
+    assert type(Spool(tmp_path).for_one().add([whole, b"more"])) is FileRange
 
 
 def test_its_file_has_no_name_and_goes_with_its_last_content(tmp_path: Path) -> None:

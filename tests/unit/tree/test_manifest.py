@@ -52,6 +52,23 @@ def test_the_text_form_of_any_name_reads_back(raw: bytes) -> None:
     assert escaped(raw).isprintable() or not any(ord(char) < 0xA0 and not char.isprintable() for char in escaped(raw))
 
 
+def test_a_line_is_made_once_and_never_of_what_an_entry_was() -> None:
+    entry = Entry(path=TreePath(b"a"), kind="file", mode=0o644, content=b"x")
+    line = ManifestLine.of(entry)
+    assert ManifestLine.of(entry) is line
+    for other in (entry.at(TreePath(b"b")), replace(entry, mode=0o755), replace(entry, content=b"y")):
+        assert ManifestLine.of(other) == ManifestLine.of(replace(other, mtime=1)) != line
+    assert ManifestLine.of(entry.without_content()).size == 0
+
+
+def test_memory_that_somebody_may_write_to_is_hashed_again() -> None:
+    held = bytearray(b"x")
+    entry = Entry(path=TreePath(b"a"), kind="file", mode=0o644, content=memoryview(held))
+    before = ManifestLine.of(entry)
+    held[0] += 1
+    assert ManifestLine.of(entry).digest == Digest.of(b"y") != before.digest
+
+
 def test_a_line_of_the_manifest_is_what_the_documentation_says() -> None:
     entry = Entry(
         path=TreePath(b"usr/bin/a b"), kind="file", mode=0o4755, content=b"x", xattrs=((b"security.capability", b"\1"),)

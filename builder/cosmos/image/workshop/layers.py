@@ -82,7 +82,6 @@ class StarLayer:
         return self.receipt is not None and _receipt(self.receipt, f"layer {self.key.short}").ran_programs
 
 
-Lines: TypeAlias = Mapping[TreePath, ManifestLine]
 Layers: TypeAlias = Mapping[StarName, StarLayer]
 Look: TypeAlias = Callable[[str, Digest, Iterable[Entry]], tuple[Digest, bytes]]
 
@@ -189,10 +188,9 @@ class Workshop:
         staged, shape = self._steady(name, layers), self._shape(name)
         reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
         key = _layer_key(shape, reads)
-        lines = {path: ManifestLine.of(entry) for path, entry in staged.entries.items()}
-        packed = self._pack(name, staged.entries, frozenset(), lines)
-        times = [str(staged.entries[path].mtime) for path in sorted(lines)]  # in the order of the manifest
-        text = manifest(lines.values()).decode()
+        packed = self._pack(name, staged.entries, frozenset())
+        times = [str(staged.entries[path].mtime) for path in sorted(staged.entries)]  # in the order of the manifest
+        text = manifest(map(ManifestLine.of, staged.entries.values())).decode()
         record: Json = {"manifest": text, "times": [*times], "receipt": staged.receipt}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
@@ -334,7 +332,7 @@ class Workshop:
             if at_failure is None
             else lambda stopped: at_failure(stopped, self._programs(name, layers)),
         )
-        return stage_star(acquired.archive(), acquired.statement, inputs, acquired.spool())
+        return stage_star(acquired.archive(), acquired.statement, inputs, acquired.spool().for_one())
 
     def _programs(self, name: StarName, layers: Layers) -> Bubble:
         """Return the runner of programs for `name`. Its only tools are the files of its verified dependencies."""
@@ -352,11 +350,10 @@ class Workshop:
         links = map(ManifestLine.of, self.paths.entries())
         return tools_digest(chain(links, *(layers[star].lines for star in self.seen_by(name))))
 
-    def _pack(
-        self, name: StarName, entries: Tree, dropped: frozenset[TreePath], lines: Lines | None = None
-    ) -> PackedLayer:
+    def _pack(self, name: StarName, entries: Tree, dropped: frozenset[TreePath]) -> PackedLayer:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
-        packed = pack_layer(self.acquired[name].star.id, kept, self.level, self.store.spool(), lines)
+        spool = self.store.spool().for_one()
+        packed = pack_layer(self.acquired[name].star.id, kept, self.level, spool, frame_in="memory")
         self.store.put_hashed(packed.digest, packed.frame)
         return packed
 

@@ -11,6 +11,7 @@ a larger star in files without names. It dies with the builder.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -199,6 +200,7 @@ _known: dict[Digest, StarLayer] = {}  # a worker's own: the layers that it has r
 
 def _enter(workshop: Workshop, builder: int) -> None:
     die_with(builder)
+    gc.freeze()  # what a worker inherits lives as long as the worker: to look through it would copy its pages
     _shared.append(workshop)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
-from cosmos.content import Content
+from cosmos.content import Content, mapped
 from cosmos.records import dataclass
 
 MAGIC: Final = b"\x7fELF"
@@ -106,19 +106,20 @@ def is_readable() -> bool:
 def elf_facts(content: Content) -> ElfFacts | None:
     """Return what the loader reads of an ELF file; None without the library.
 
-    Raises `ValueError` if the content is not read as an ELF file. A few KiB of the file are read.
+    Raises `ValueError` if the content is not read as an ELF file. Of a file on the disk, a few KiB are read.
     """
     machines = _machines()
     if machines is None:
         return None
     try:
-        return _Reader(machines, content).facts()
+        with mapped(content) as view:
+            return _Reader(machines, view).facts()
     except struct.error as error:
         raise ValueError("is not read as ELF: it ends before its records do") from error
 
 
 class _Reader:
-    def __init__(self, machines: Mapping[int, str], content: Content) -> None:
+    def __init__(self, machines: Mapping[int, str], content: bytes | memoryview) -> None:
         self._content = content
         self._records_left = _MAX_RECORDS
         self._name_bytes_left = len(content)  # names that share bytes must not multiply the file
@@ -207,10 +208,9 @@ class _Reader:
         self._records_left -= 1
         if self._records_left < 0:
             raise ValueError(f"has more than {_MAX_RECORDS} records")
-        form, names = self._order + record[0], record[1]
-        return dict(
-            zip(names, struct.unpack(form, bytes(self._content[place : place + struct.calcsize(form)])), strict=True)
-        )
+        if place > len(self._content):
+            raise ValueError("is not read as ELF: it names a place beyond its end")
+        return dict(zip(record[1], struct.unpack_from(self._order + record[0], self._content, place), strict=True))
 
     def _place(self, address: int) -> int:
         """Return where in the file the byte lies that is loaded at `address`."""

@@ -1,8 +1,9 @@
 """Find secrets, and paths of the builder, in a file's bytes.
 
-Every byte of every file is searched, whatever its size, one window of about `READ_CHUNK_BYTES` at a time. A match is no
-longer than `_OVERLAP_BYTES`. A private key counts only with its body: libraries contain the headers alone. A token
-counts only with a well-known prefix, its exact form, and no letter or digit beside it.
+Every byte of every file is searched, whatever its size, one window of `READ_CHUNK_BYTES` after the other, so that the
+second sieve finds a window in the processor's cache. A match may reach into the next window, by at most
+`_OVERLAP_BYTES`. A private key counts only with its body: libraries contain the headers alone. A token counts only with
+a well-known prefix, its exact form, and no letter or digit beside it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
-from cosmos.content import Content, pieces
+from cosmos.content import Content, mapped
+from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.records import dataclass
 from cosmos.release.lint.rules import RuleId
 
 _OVERLAP_BYTES: Final = 4096
 _NEWLINE: Final = rb"(?:\r?\n|\\n)"  # also as JSON writes it
 _PEM_HEADERS: Final = rb"(?:[A-Za-z-]{1,40}: [^\n\\]{0,200}" + _NEWLINE + rb"){0,8}(?:" + _NEWLINE + rb")?"
-_RARE: Final = (b"_", b"-", b"A", b"k", b"/")  # every literal of this module contains one of the first four
+_RARE: Final = (b"_", b"-", b"I", b"k", b"/")  # every literal of this module contains one of the first four
+_LOOKED_BACK: Final = 2  # bytes before a rare one: one in a hundred has two that a literal has
 _LEAST_PARTS: Final = 2  # of a folder of the builder: /root and /home are in many files
 
 
@@ -36,8 +39,9 @@ class Pattern:
 class Sieve:
     """Patterns that are looked for together: `form` is found in a window exactly if one of their literals is.
 
-    All their literals contain one byte that is rare in files. The search seeks that byte, and only where it stands
-    looks at what is before and after it. So one pass through a window answers for all of these patterns.
+    All their literals contain one byte that is rare in files. The search seeks that byte. Where it stands, the search
+    first asks whether the bytes before it can be those of any literal, and only then compares it with each of them. So
+    one pass through a window answers for all of these patterns.
     """
 
     form: re.Pattern[bytes]
@@ -46,11 +50,15 @@ class Sieve:
     @classmethod
     def of(cls, rare: bytes, patterns: tuple[Pattern, ...]) -> Self:
         """Return the sieve of patterns whose literals contain the byte `rare`."""
-        rests: list[bytes] = []
+        sought, heads, rests = re.escape(rare), list[bytes](), list[bytes]()
         for literal in dict.fromkeys(pattern.literal for pattern in patterns):
-            place = literal.index(rare) + 1
-            rests.append(b"(?<=" + re.escape(literal[:place]) + b")" + re.escape(literal[place:]))
-        return cls(form=re.compile(re.escape(rare) + b"(?:" + b"|".join(rests) + b")"), patterns=patterns)
+            head, _, tail = literal.partition(rare)
+            heads.append(head)
+            rests.append((b"(?<=" + re.escape(head) + sought + b")" if head else b"") + re.escape(tail))
+        back = min((_LOOKED_BACK, *map(len, heads)))
+        before = (_one_of({head[place] for head in heads}) for place in range(-back, 0))
+        guard = b"(?<=" + b"".join(before) + sought + b")" if back else b""
+        return cls(form=re.compile(sought + guard + b"(?:" + b"|".join(rests) + b")"), patterns=patterns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +67,10 @@ class Match:
 
     pattern: Pattern
     offset: int
+
+
+def _one_of(codes: Iterable[int]) -> bytes:
+    return b"[" + b"".join(re.escape(bytes((code,))) for code in sorted(codes)) + b"]"
 
 
 def _key(what: str, literal: bytes, form: bytes) -> Pattern:
@@ -164,29 +176,16 @@ def patterns(builder_folders: Iterable[bytes]) -> tuple[Pattern, ...]:
 
 
 def first_matches(content: Content, wanted: Iterable[Sieve]) -> Iterator[Match]:
-    """Yield the first match of each pattern. Reads the content in pieces."""
+    """Yield the first match of each pattern. A file on the disk is mapped, not read into memory."""
     left = [(sieve, list(sieve.patterns)) for sieve in wanted]
-    for start, window, end in _windows(content):
-        for sieve, open_patterns in left:
-            if not open_patterns or sieve.form.search(window) is None:
-                continue
-            for pattern in tuple(open_patterns):
-                found = pattern.form.search(window) if pattern.literal in window else None
-                if found is not None and found.start() < end:
-                    open_patterns.remove(pattern)
-                    yield Match(pattern=pattern, offset=start + found.start())
-
-
-def _windows(content: Content) -> Iterator[tuple[int, bytes, int]]:
-    """Yield windows that overlap: where each begins, its bytes, and before which of them its matches begin."""
-    start, window = 0, b""
-    for piece in pieces(content):
-        if window:
-            kept = window[-2 * _OVERLAP_BYTES :]
-            yield start, window, max(0, len(window) - _OVERLAP_BYTES)
-            start += len(window) - len(kept)
-            window = kept + bytes(piece)
-        else:
-            window = bytes(piece)
-    if window:
-        yield start, window, len(window)
+    with mapped(content) as view:
+        for start in range(0, len(view), READ_CHUNK_BYTES):
+            following = start + READ_CHUNK_BYTES
+            for sieve, open_patterns in left:
+                if not open_patterns or sieve.form.search(view, start, following + _OVERLAP_BYTES) is None:
+                    continue
+                for pattern in tuple(open_patterns):
+                    found = pattern.form.search(view, start, following + _OVERLAP_BYTES)
+                    if found is not None and found.start() < following:
+                        open_patterns.remove(pattern)
+                        yield Match(pattern=pattern, offset=found.start())

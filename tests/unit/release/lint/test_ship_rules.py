@@ -241,6 +241,15 @@ def test_no_changed_byte_of_a_program_stops_the_guard(place: int, byte: int) -> 
     report([file("usr/bin/x", bytes(whole))])
 
 
+@pytest.mark.parametrize("where", [0x20, 64 + 8, 64 + 2 * 56 + 8])  # its segments, and the places of two of them
+@pytest.mark.parametrize("place", [1 << 40, 1 << 63, (1 << 64) - 1])
+def test_a_program_that_names_a_place_beyond_its_end_is_named(where: int, place: int) -> None:
+    whole = bytearray(elf_file(interpreter="/x", needed=["a"]))
+    whole[where : where + 8] = place.to_bytes(8, "little")
+    found = report([file("usr/bin/x", bytes(whole))])
+    assert [line.partition(":")[0] for line in found.unjudged] == ["/usr/bin/x"]
+
+
 NAMES = ["a", "b", "usr/bin/c", "usr/lib/d"]
 
 
