@@ -1,8 +1,9 @@
 """Record what Python compiles at each import of our modules. The binary then brings it along compiled.
 
-Half of the time of an import goes into two things that give the same result each time: `dataclasses` writes the methods
-of each class as text and compiles it, and `re` compiles the patterns of a module. This runs each import once, in the
-Python that is frozen, and returns both. launcher/importer.py looks a text or pattern up before it is compiled; what is
+Half of the time of an import goes into two things that give the same result each time: `dataclasses` and
+`cosmos.records` write methods of a class as text and compile it, and `re` compiles the patterns of a module. This runs
+each import once, in the Python that is frozen, and returns both. `cosmos.records` compiles for the first object of a
+class; here it does so for each class. launcher/importer.py looks a text or pattern up before it is compiled; what is
 not listed is compiled as ever.
 """
 
@@ -54,10 +55,15 @@ def made_by_imports(names: Iterable[str], source_root: Path) -> dict[str, bytes]
     re.purge()
     sys.path.insert(0, str(source_root))
     try:
+        records = importlib.import_module("cosmos.records")
+        vars(records)["exec"] = run
         for name in names:
-            importlib.import_module(name)
+            for one in list(vars(importlib.import_module(name)).values()):
+                if isinstance(one, type) and dataclasses.is_dataclass(one):
+                    records.compiled_init(one)
     finally:
         del sys.path[0], vars(dataclasses)["exec"]
+        vars(records).pop("exec", None)
         _COMPILER.compile = compiled
     return pieces_of(texts, patterns)
 

@@ -16,8 +16,10 @@ import resource
 import signal
 import termios
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, TypeAlias
+
+from cosmos.records import dataclass
 
 Kernel: TypeAlias = Literal["own", "old"]
 

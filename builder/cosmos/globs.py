@@ -39,9 +39,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath, unescaped
 
 ANY_DEPTH: Final = b"**"

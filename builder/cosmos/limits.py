@@ -6,10 +6,10 @@ and an error names it. A document that lists files may list 5 million: ten times
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import Refused
+from cosmos.records import dataclass
 
 
 class Limit(int):

@@ -24,13 +24,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Final, Literal
 
 from cosmos.child import WATCHER, Confinement, Watcher, begin, die_with
 from cosmos.errors import WorldFailed
+from cosmos.records import dataclass
 
 _TAIL_LINES: Final = 12  # of stderr in an error: what a person reads before scrolling
 _TAIL_BYTES: Final = 8 << 10

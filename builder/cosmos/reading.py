@@ -57,14 +57,27 @@ def demand_plain(about: os.stat_result, file: Path) -> None:
 
 def open_plain(file: Path) -> BinaryIO:
     """Return the plain file `file`, opened; raises `Malformed` for anything else, without waiting, and `OSError`."""
+    return os.fdopen(_opened_plain(file), "rb")
+
+
+def _opened_plain(file: Path) -> int:
     demand_plain(file.stat(), file)  # before it is opened: to open a device may have an effect
     number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         demand_plain(os.fstat(number), file)
-        return os.fdopen(number, "rb")
     except BaseException:
         os.close(number)
         raise
+    return number
+
+
+def _bytes_of(file: Path, max_bytes: int) -> bytes:
+    """Return the bytes of the plain file `file`, at most `max_bytes + 1`; raises as `open_plain`."""
+    number = _opened_plain(file)
+    try:
+        return read_open_within(number, max_bytes)
+    finally:
+        os.close(number)
 
 
 def read_within(stream: BinaryIO, max_bytes: int) -> bytes:
@@ -99,8 +112,7 @@ def read_pieces(descriptor: int, size_bytes: int) -> Iterator[bytes]:
 
 def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
     """Return the bytes of the plain file `file`; raises `Malformed` if it has more than `max_bytes`, and `OSError`."""
-    with open_plain(file) as stream:
-        data = read_within(stream, max_bytes)
+    data = _bytes_of(file, max_bytes)
     if len(data) > max_bytes:
         raise Malformed(str(file), f"has more bytes than the limit, {max_bytes}")
     return data
@@ -127,8 +139,7 @@ def open_content(descriptor: int, where: str) -> Content:
 def read_up_to(file: Path, max_bytes: int) -> bytes:
     """Return the bytes of `file`, or the first `max_bytes + 1` of a longer file; raises `WorldFailed`, `Malformed`."""
     try:
-        with open_plain(file) as stream:
-            return read_within(stream, max_bytes)
+        return _bytes_of(file, max_bytes)
     except OSError as error:
         problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
         raise WorldFailed(str(file), problem, hint=likely_cause(error)) from error

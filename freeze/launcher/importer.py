@@ -70,11 +70,11 @@ class Pieces:
         return Later(spec.name) if spec.name in LATER else None
 
     def exec_module(self, module):
-        """Run the code of a module; `dataclasses` and `re` then take what was made when the binary was built."""
+        """Run the code of a module; dataclasses and `re` then take what was made when the binary was built."""
         if type(module) is Later:
             return
         self.run_code(module)
-        if module.__name__ == "dataclasses":
+        if module.__name__ in ("dataclasses", "cosmos.records"):
             module.exec = self.run
         elif module.__name__ == "re._compiler":
             self.compile = module.compile
@@ -100,7 +100,7 @@ class Pieces:
         self.unpacked.clear()
 
     def run(self, text, names, made):
-        """Run a text of `dataclasses`."""
+        """Run a text of `dataclasses` or `cosmos.records`."""
         raw = text.encode()
         key = (len(raw), zlib.crc32(raw), zlib.adler32(raw))
         place, size = (0, 0) if self.is_small else self.made()[0].get(key, (0, 0))

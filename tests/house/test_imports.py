@@ -28,13 +28,13 @@ FILES: Final = {"ctypes"}  # writes durably: renameat2, prctl
 DOCUMENTS: Final = FILES | {"hashlib", "tomllib"}
 IMAGES: Final = DOCUMENTS | {"zstandard"}
 KEYS: Final = DOCUMENTS | {"nacl"}
-GALAXIES: Final = KEYS | {"http", "socket"}  # the package http, for the names of its statuses
+GALAXIES: Final = KEYS | {"socket"}
 SYSTEM: Final = GALAXIES | IMAGES
 INSTALLS: Final = SYSTEM | {"subprocess"}
 JUDGES: Final = SYSTEM | {"jinja2", "subprocess"}  # reads an image's definition, and its template
 THREADS: Final = {"concurrent.futures", "logging"}  # checks an image with all processors
 ASKS: Final = IMAGES | {"http", "socket", "subprocess"}  # an ecosystem, for its packages
-BUILDS: Final = JUDGES | {"concurrent.futures", "logging", "multiprocessing"}
+BUILDS: Final = JUDGES | {"concurrent.futures", "logging"}
 
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "": set(),  # the program alone: --version, --help
@@ -46,7 +46,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "doctor": IMAGES | KEYS | {"socket", "subprocess"},
     "completion": set(),
     "manual": FILES,
-    "schema": INSTALLS,
+    "schema": INSTALLS | {"http"},
     "ls": IMAGES,
     "cat": IMAGES,
     "diff": IMAGES | {"difflib"},
@@ -74,11 +74,11 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "lint": IMAGES,
     "delta": IMAGES | KEYS | THREADS,
     "apply": JUDGES | THREADS,
-    "fetch": JUDGES | THREADS,
+    "fetch": JUDGES | THREADS | {"http"},
     "store": JUDGES,
     "freeze": KEYS,
     "outdated": JUDGES,
-    "dev": BUILDS | GALAXIES | INSTALLS,
+    "dev": BUILDS | GALAXIES | INSTALLS | {"http"},
     "add": JUDGES,
     "remove": JUDGES,
     "vendor": JUDGES,
@@ -90,14 +90,14 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "rebuild-once": BUILDS,
     "stellar": set(),  # as the program alone; its own commands are below
     "stellar new-star": ASKS,
-    "stellar build-star": INSTALLS,
+    "stellar build-star": INSTALLS | {"http"},
     "stellar scripts": ASKS,
     "stellar validate": ASKS,
     "stellar show": IMAGES | KEYS,
     "stellar test": ASKS | {"difflib"},
     "stellar lint": ASKS,
     "stellar fetch": ASKS,
-    "stellar import-deb": INSTALLS | THREADS,
+    "stellar import-deb": INSTALLS | THREADS | {"http"},
     "stellar galaxy-init": IMAGES | KEYS,
     "stellar index-galaxy": IMAGES | KEYS,
     "stellar sign": IMAGES | KEYS,

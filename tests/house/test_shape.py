@@ -157,3 +157,14 @@ def test_an_exception_without_a_reason_is_told_from_one_with(line: str, is_bare:
 def test_a_function_is_measured_without_its_docstring(plant: Planter) -> None:
     tree = plant('def f():\n    """One.\n\n    Two.\n    """\n    return 1\n').tree
     assert [code_lines(node) for _, node in functions(tree)] == [2]
+
+
+def test_a_dataclass_of_the_standard_library_has_an_option_that_cosmos_records_lacks(modules: tuple) -> None:
+    """Its methods are compiled at each import (docs/decisions/0055)."""
+    standard = [
+        module.name
+        for module in modules
+        if re.search(r"^from dataclasses import .*\bdataclass\b", module.text, re.MULTILINE)
+        and not re.search(r"^@dataclass\(.*\b(eq|order)=", module.text, re.MULTILINE)
+    ]
+    assert standard == []

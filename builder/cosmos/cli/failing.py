@@ -11,13 +11,13 @@ are the same with and without `--json`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.canon import Json
 from cosmos.cli.terminal import write_json
 from cosmos.errors import CosmosError, Differs
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 
 _FAMILIES: Final = {
     2: "malformed",

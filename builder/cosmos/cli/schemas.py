@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from cosmos.model.image import Image
 from cosmos.model.settings import Settings
 from cosmos.model.star import Recipe
 from cosmos.model.template import Declarations
+from cosmos.records import dataclass
 from cosmos.stellar.ecosystems import RULES
 from cosmos.tables import Table
 from cosmos.trust.roots import TrustRoots

@@ -13,7 +13,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -23,6 +22,7 @@ from cosmos.canon import Json, readable_text
 from cosmos.errors import WorldFailed
 from cosmos.links import real
 from cosmos.model.reporter import Reporter, Silent, Unit
+from cosmos.records import dataclass
 
 if TYPE_CHECKING:
     from cosmos.cli.live_line import LiveLine

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -30,6 +30,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.version import DebianVersion
 from cosmos.process import Stall, find_program, run_program, watch_program
 from cosmos.reading import open_plain, read_within
+from cosmos.records import dataclass
 
 T = TypeVar("T")
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cosmos.debian.deb822 import paragraphs
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.model.names import Suite
+from cosmos.records import dataclass
 
 _LINE: Final = re.compile(r"deb[ \t]+(?:\[([^\]]*)\][ \t]*)?(\S+)[ \t]+(\S+)((?:[ \t]+[^\s#]+)*)")
 _MAIN: Final = re.compile(r"[a-z]+(?:-updates)?")

@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +31,7 @@ from cosmos.locking import Hold, open_lock, take_in_time, unlock
 from cosmos.model.names import Arch, Suite
 from cosmos.process import find_program, run_program
 from cosmos.reading import holds, is_there, read_bounded
+from cosmos.records import dataclass
 
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "x86_64": "amd64",

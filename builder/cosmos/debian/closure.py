@@ -12,7 +12,7 @@ This chooses packages, not dependencies. A star always states all dependencies o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Protocol
 
 from cosmos.debian.apt import AptRecord
@@ -20,6 +20,7 @@ from cosmos.debian.deb822 import Relation
 from cosmos.debian.relations import answers, needed
 from cosmos.errors import Malformed, NoSolution
 from cosmos.model.reporter import Reporter
+from cosmos.records import dataclass
 
 _PRIORITIES: Final = ("required", "important", "standard", "optional", "extra")
 

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.debian.deb822 import paragraph
 from cosmos.errors import Refused
 from cosmos.limits import Budget
 from cosmos.pack.packed_tar import read_packed_tar
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

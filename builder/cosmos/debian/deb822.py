@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from cosmos.errors import Malformed
 from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.version import DebianVersion
+from cosmos.records import dataclass
 
 Operator: TypeAlias = Literal["<<", "<=", "=", ">=", ">>"]
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.debian.apt import Apt, AptRecord
 from cosmos.debian.deb822 import Relation, listed, relations
 from cosmos.errors import NoSolution
 from cosmos.globs import name_matches, wildcard_spans
+from cosmos.records import dataclass
 
 PREFIX: Final = "deb:"
 _FORM: Final = re.compile(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cosmos.debian.apt import AptRecord
@@ -32,6 +32,7 @@ from cosmos.model.demand import Demand, Need
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.star import Ranges, Star
 from cosmos.model.version import DebianVersion
+from cosmos.records import dataclass
 
 _MACHINES: Final = {debian: machine for machine, debian in ARCHITECTURES.items()}
 _PERSON: Final = re.compile(r'\s*+"?+([^"<]*+)("?+)\s*+<([^>]*+)>\s*+')

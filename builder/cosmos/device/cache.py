@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from cosmos.device.memory import SystemTrust
@@ -19,6 +19,7 @@ from cosmos.errors import CosmosError, WorldFailed
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import GalaxyName
 from cosmos.model.universe import Installed, Universe
+from cosmos.records import dataclass
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.blobs import StoreFolder

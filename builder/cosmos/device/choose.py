@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from cosmos.about import VERSION
 from cosmos.device.galaxies import OpenGalaxies
@@ -15,6 +14,7 @@ from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.universe import Universe, demand_reader
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.records import dataclass
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from cosmos.staging.foreseen import foresee

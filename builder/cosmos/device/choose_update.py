@@ -11,7 +11,7 @@ another galaxy answers for its name now (docs/decisions/0004), it stays.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cosmos.device.choose import KEEPER, Choice, Chosen, advice, locked_choice, pinned
@@ -24,6 +24,7 @@ from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import Installed, Universe, demand_reader
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import UNSOLVED, Advice

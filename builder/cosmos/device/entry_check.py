@@ -9,7 +9,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from cosmos.device.live_entries import FORMATS
@@ -17,6 +16,7 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.model.installed_entry import InstalledEntry, is_configuration
+from cosmos.records import dataclass
 from cosmos.tree.entry import CAPABILITY
 from cosmos.treepath import TreePath, escaped
 

@@ -13,7 +13,6 @@ runs programs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from cosmos.device.entry_check import Difference, EntryCheck, Problem, places_of
@@ -27,6 +26,7 @@ from cosmos.model.installed_entry import InstalledEntry, is_configuration
 from cosmos.model.names import StarName
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 Answer: TypeAlias = Literal["signed", "recorded", "unjudged"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.device.choose import Choice, Chosen
@@ -13,6 +12,7 @@ from cosmos.errors import of_star
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
+from cosmos.records import dataclass
 from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.ahead import fetching_ahead, star_files
 from cosmos.staging.galaxies import tell_unknown_keys

@@ -6,8 +6,6 @@ between two changes. While a change is going on, or was cut off, the end of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cosmos.device.history_file import history_bytes
 from cosmos.device.journal import Standing, changing_command, standing
 from cosmos.device.recovery import universe_digest
@@ -16,6 +14,7 @@ from cosmos.device.system import HISTORY_PATH, demand_system
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.model.history import Fault, History, HistoryHead, HistoryLine
+from cosmos.records import dataclass
 
 _TRIES = 5
 

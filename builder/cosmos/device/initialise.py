@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cosmos.device.journal import journal
 from cosmos.device.recovery import recover_journal
 from cosmos.device.root import LiveRoot
@@ -15,6 +13,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.names import Arch
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Universe
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 

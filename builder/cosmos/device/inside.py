@@ -7,8 +7,6 @@ follow from a rehearsal of its installation, in which its script runs on a virtu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
 from cosmos.device.install import InstallRequest, rehearse
 from cosmos.device.look import Look
@@ -23,6 +21,7 @@ from cosmos.model.names import Arch, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.galaxies import OpenGalaxy

@@ -7,7 +7,7 @@ killed, or the power fails, before its commit, the system stays as it was. The s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
@@ -36,6 +36,7 @@ from cosmos.model.names import StarName, parted
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
+from cosmos.records import dataclass
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.logs import Remember

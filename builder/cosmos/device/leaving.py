@@ -15,7 +15,6 @@ Beside configuration may lie the `NAME.cosmos-new` of an update. It goes with th
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.device.live_entries import found_identity
@@ -27,6 +26,7 @@ from cosmos.limits import MAX_NAME_BYTES
 from cosmos.model.changes import Change, Identity, Remove
 from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 NEW_SUFFIX: Final = b".cosmos-new"

@@ -14,7 +14,7 @@ KNOWN GAP: a universe of format 1 does not say what its stars conflict with, so 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName, star_behind
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe, demand_reader
+from cosmos.records import dataclass
 from cosmos.resolve.locked import demand_right, outranked
 from cosmos.resolve.together import Placed, Together
 from cosmos.staging.acquire import Acquired, acquire_index, newest_index
@@ -196,7 +197,7 @@ def _source(
 
 def _opened(asked: GalaxySource, locked: LockedGalaxy, source: Source, trust: SystemTrust) -> OpenGalaxy:
     file, index = acquire_index(locked, source, trust.roots)
-    newest = newest_index(locked, source, trust.roots)
+    newest = newest_index(locked, source, trust.roots, (file, index))
     galaxy = SnapshotGalaxy(asked, source, index, trust.roots)
     memory = galaxy.remembered(trust.memory or Memory())
     if newest is not None:

@@ -7,7 +7,6 @@ the receipt of the script. So what is shown is what would be placed. Nothing is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.canon import Json
@@ -15,6 +14,7 @@ from cosmos.model.installed_entry import DEVICES, InstalledEntry, recorded_bytes
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
+from cosmos.records import dataclass
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, Wanted, wanted_powers
 from cosmos.tree.entry import CAPABILITY

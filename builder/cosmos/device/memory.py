@@ -7,7 +7,6 @@ only writer of the system (`device.journal.at_work`), so this module needs no lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from cosmos.keyring.anchors import CHAIN
 from cosmos.keyring.state import STATE_MODE, SYSTEM_STATE_NAME, state_bytes
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES
 from cosmos.model.lock import LockedTrust
+from cosmos.records import dataclass
 from cosmos.trust.chain import step_file
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots, verify_roots

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from cosmos.device.memory import SystemState, SystemTrust, system_anchor, system_trust
 from cosmos.device.network import system_network
@@ -22,6 +21,7 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
+from cosmos.records import dataclass
 from cosmos.staging.carried_trust import Carried, carried_by_galaxy, chain_of_galaxy
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.carrier import Carrier

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER, read_universe
@@ -21,6 +20,7 @@ from cosmos.model.installed_entry import InstalledEntry, entry_at, has_entry_bel
 from cosmos.model.read_later import texts_of
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 _OWN_FOLDERS = (STATE_FOLDER, SETTINGS_FOLDER)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from cosmos.device.owned_paths import OwnedPaths
@@ -26,6 +26,7 @@ from cosmos.errors import NoSolution, Refused
 from cosmos.model.installed_entry import InstalledEntry, is_configuration
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
+from cosmos.records import dataclass
 from cosmos.staging.acquire import Acquired
 from cosmos.tree.entry import Entry
 from cosmos.tree.installed import installed, installed_entry, published

@@ -14,7 +14,7 @@ that upstream recorded, and unsigned ones, are lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cosmos.device.dependency_files import DependencyFiles, path_map
@@ -33,6 +33,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.release.verify import ReleaseVerdict
 from cosmos.staging.stage import StagingInputs, stage_star
 from cosmos.tree.entry import Entry

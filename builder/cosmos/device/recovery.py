@@ -14,7 +14,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, assert_never
 
 from cosmos.device.history_file import add_line
@@ -37,6 +37,7 @@ from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
 from cosmos.model.changes import Identity, Place, Remove, Replace, SetAttributes
 from cosmos.model.journal import JournalDocument, Step, beside, change_words, prepared_line
 from cosmos.model.universe import UNIVERSE_PATH
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 _SHORT_BYTES: Final = 1 << 20  # of a journal that is read whole for its phase alone

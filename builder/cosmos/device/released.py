@@ -17,7 +17,7 @@ once more (release.reopened).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,7 @@ from cosmos.model.read_later import ReadLater
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.pack.image_file import ImageReader
+from cosmos.records import dataclass
 from cosmos.release.reopened import image_of, lock_of, universe_in
 from cosmos.release.verdicts import judge_release, seq_from
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder

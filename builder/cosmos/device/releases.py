@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
@@ -11,6 +10,7 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import TRUST_PATH
 from cosmos.errors import Refused
 from cosmos.model.lock import Lock, LockedStar
+from cosmos.records import dataclass
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 

@@ -16,7 +16,6 @@ what a person needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.device.examination import RELEASE_HINT
@@ -37,6 +36,7 @@ from cosmos.digest import Digest
 from cosmos.model.names import Arch
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Universe
+from cosmos.records import dataclass
 from cosmos.transport.network import DIRECT, Network
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from cosmos.device.entry_check import Difference, kind_of
 from cosmos.device.examination import BadEntry
@@ -31,6 +30,7 @@ from cosmos.model.changes import Attributes, Change, Place, Replace, SetAttribut
 from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
 from cosmos.model.universe import Universe
+from cosmos.records import dataclass
 from cosmos.staging.powers import Consent, overreaches
 from cosmos.tree.entry import CAPABILITY, Entry
 from cosmos.treepath import TreePath

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
@@ -32,6 +32,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
+from cosmos.records import dataclass
 from cosmos.release.verify import ReleaseVerdict
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.staging.logs import Remember

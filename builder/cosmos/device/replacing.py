@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, TypeAlias
 
 from cosmos.device.leaving import Kept, Leaving, Recorded, demand_no_link_above, new_beside
@@ -40,6 +40,7 @@ from cosmos.model.changes import Attributes, Change, Identity, Place, Replace, S
 from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

@@ -20,7 +20,6 @@ import re
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -31,6 +30,7 @@ from cosmos.errors import Malformed, Refused, WorldFailed, likely_cause
 from cosmos.folders import Folder
 from cosmos.links import TooManyLinks, followed
 from cosmos.reading import read_within
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 _TEMPORARY: Final = re.compile(rb"\.cosmos-(?:document|[0-9]+-[0-9]+\.tmp)")  # of a killed writer, also an older one

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cosmos.device.live_entries import found_identity
 from cosmos.device.root import LiveRoot, shown
@@ -23,6 +23,7 @@ from cosmos.model.line_fields import unfield
 from cosmos.model.names import StarName
 from cosmos.model.read_later import texts_of
 from cosmos.model.universe import Installed, Universe
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 

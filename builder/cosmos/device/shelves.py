@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -32,6 +32,7 @@ from cosmos.model.release import RELEASE_FILE
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.logs import Published

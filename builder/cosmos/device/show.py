@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cosmos.device.badges import star_badges
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
@@ -18,6 +17,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
 from cosmos.nearest import nearest
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import preferred
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.transport.network import DIRECT, Network

@@ -10,7 +10,7 @@ programs make need not be the same each time. Its layer is in the release that m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cosmos.device.dependency_files import DependencyFiles, path_map
@@ -24,6 +24,7 @@ from cosmos.model.names import StarName
 from cosmos.model.read_later import ReadLater
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, About, Installed, Universe
+from cosmos.records import dataclass
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.tree.entry import Entry

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from cosmos.device.badges import badges_of
 from cosmos.device.look import Look, StarLook, look_at
@@ -13,6 +12,7 @@ from cosmos.errors import of_star
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
+from cosmos.records import dataclass
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, demand_none
 from cosmos.trust.roots import TrustRoots

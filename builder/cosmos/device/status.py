@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cosmos.device.journal import Standing, changing_command, standing
 from cosmos.device.leaving import new_beside
@@ -20,6 +19,7 @@ from cosmos.model.installed_entry import configuration, recorded_bytes
 from cosmos.model.lock import LockedTrust
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Universe
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 from cosmos.trust.roots import TrustRoots
 

@@ -25,7 +25,7 @@ that no index lists and that no installed star came from (device.cache).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.device.cache import IndexChanges, Pruned, carry_out, index_before, plan_pruning, versions_of
@@ -43,6 +43,7 @@ from cosmos.model.lock import LockedStar
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.ahead import archive_files, fetching_ahead
 from cosmos.staging.described import fetched_catalogue, keep_catalogue

@@ -11,7 +11,6 @@ dependencies are known, and not what it provides or conflicts with.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from cosmos.device.galaxies import OpenGalaxies
@@ -20,6 +19,7 @@ from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
 from cosmos.model.names import ANY_ARCH, GalaxyName, StarName
 from cosmos.model.universe import Installed, Universe
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Candidate, Galaxies
 
 NOWHERE = GalaxyName("system")  # the galaxy of a star that upstream recorded

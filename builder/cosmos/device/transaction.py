@@ -24,7 +24,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Self, assert_never
 
 from cosmos.device.journal import Journal
@@ -46,6 +46,7 @@ from cosmos.errors import NoSolution, WorldFailed
 from cosmos.model.changes import Change, Identity, Place, Remove, Replace, SetAttributes
 from cosmos.model.history import StarChange
 from cosmos.model.journal import Step, beside
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, caseless
 

@@ -11,7 +11,7 @@ recorded without its galaxy, and a star of an unsigned galaxy, has no signature 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cosmos.device.memory import system_trust
@@ -21,6 +21,7 @@ from cosmos.device.shelves import Shelves
 from cosmos.errors import CosmosError
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
+from cosmos.records import dataclass
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.trust.galaxies import VerifiedIndex

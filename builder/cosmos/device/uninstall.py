@@ -12,7 +12,7 @@ that another program recorded without digests; without it such a star is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cosmos.device.dependants import dependants, unneeded, without
 from cosmos.device.journal import at_work, journal
@@ -33,6 +33,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import PROGRAM, Installed, Universe
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 
 _IMAGE = "image"  # who asked for a star that came with the image
 _FEW = 6  # names in one sentence

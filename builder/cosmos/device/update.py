@@ -11,7 +11,7 @@ another one whose paths lead through it does not become a folder in the same upd
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cosmos.device.choose_update import Held, UpdateChoice, choose_update, updated
 from cosmos.device.dependants import unneeded
@@ -43,6 +43,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.logs import Remember

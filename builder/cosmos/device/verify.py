@@ -22,7 +22,7 @@ It does not check paths that no star owns, times, and owners under a `--root` th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Universe
+from cosmos.records import dataclass
 from cosmos.release.verify import ReleaseVerdict
 from cosmos.store.blobs import StoreFolder
 from cosmos.treepath import TreePath

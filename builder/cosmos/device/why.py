@@ -5,13 +5,12 @@ The universe records who asked for a star, and which stars need it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cosmos.errors import NoSolution
 from cosmos.model.names import StarName
 from cosmos.model.universe import Universe
 from cosmos.model.version import Version
 from cosmos.nearest import nearest
+from cosmos.records import dataclass
 from cosmos.resolve.chains import Chain, Wants, chains_to
 
 

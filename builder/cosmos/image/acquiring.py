@@ -10,7 +10,7 @@ or is no longer pinned) is refused unless the operator accepts it by name. The r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,6 +21,7 @@ from cosmos.model.facts import Facts
 from cosmos.model.lock import LOCK_FILE, Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import counted
+from cosmos.records import dataclass
 from cosmos.resolve.locked import demand_right, outranked
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
 from cosmos.staging.ahead import fetching_ahead, star_files
@@ -167,7 +168,7 @@ def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> 
     """Return the lock's snapshot, judged by the galaxy's newest index and by this home's memory."""
     name, shown = f"galaxy:{galaxy.name}", f"{galaxy.name}: {INDEX_FILE}"
     file, locked = judge.judged(name, lambda roots: acquire_index(galaxy, source, roots))
-    newest = judge.judged(name, lambda roots: newest_index(galaxy, source, roots))
+    newest = judge.judged(name, lambda roots: newest_index(galaxy, source, roots, (file, locked)))
     if name not in judge.accepted:
         world.remember(lambda memory: memory.with_locked_index(locked, judge.now, shown))
         if newest is not None:

@@ -18,7 +18,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -41,6 +40,7 @@ from cosmos.locking import alone_if_free
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.reading import file_content, read_bounded
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.template import Declarations
 from cosmos.reading import envelope_of, is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.tables import BadKey, Table
 
 

@@ -17,7 +17,6 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -34,6 +33,7 @@ from cosmos.model.home_settings import shown_size
 from cosmos.nova.workers import WORKER
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.process import find_program, run_program
+from cosmos.records import dataclass
 from cosmos.release.boot import MACHINES
 from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
 from cosmos.sandbox.kernel import landlock_version

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.about import VERSION
@@ -33,6 +32,7 @@ from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
 from cosmos.model.names import StarName
 from cosmos.model.release import DEFINITION_FILE, REPORT_FILE, Release
+from cosmos.records import dataclass
 from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft, Written
 from cosmos.release.lint.linting import Terms

@@ -6,7 +6,7 @@ resolved (image.resolution) -> compared with the old lock -> the new lock, writt
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cosmos.errors import Differs, Refused
@@ -18,6 +18,7 @@ from cosmos.model.lock import Lock, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.plain_toml import plain_text
+from cosmos.records import dataclass
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless
 from cosmos.resolve.stale import differences
 from cosmos.staging.galaxies import tell_shell_scripts, tell_unknown_keys

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from cosmos.errors import Malformed
 from cosmos.model.template import Declarations, Value, Variable
 from cosmos.nearest import nearest
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -33,6 +33,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.nova.workers import WORKER
 from cosmos.reading import holds, read_envelope
+from cosmos.records import dataclass
 from cosmos.release.draft import Draft, draft_beside, sweep_beside
 from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source

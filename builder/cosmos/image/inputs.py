@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -27,6 +27,7 @@ from cosmos.limits import MAX_LOCK_BYTES, MAX_WATCHED_PATHS
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.reading import envelope_of, read_bounded
+from cosmos.records import dataclass
 from cosmos.staging.source import INDEX_FILE
 from cosmos.transport.opening import galaxy_folder, is_network
 from cosmos.trust.roots import TRUST_FILE

@@ -24,7 +24,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -35,6 +34,7 @@ from cosmos.limits import MAX_IMAGE_BASES
 from cosmos.links import real
 from cosmos.plain_toml import plain_text
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.tables import BadKey, Table
 
 Document: TypeAlias = Mapping[str, object]

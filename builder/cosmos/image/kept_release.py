@@ -30,7 +30,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -40,6 +40,7 @@ from cosmos.errors import CosmosError
 from cosmos.image.template_folder import template_folder
 from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
+from cosmos.records import dataclass
 from cosmos.store.interface import Store
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.local import LocalCarrier

@@ -8,7 +8,6 @@ count no more.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -19,6 +18,7 @@ from cosmos.image.world import World
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.held import Holding
 from cosmos.trust.roots import TrustRoots

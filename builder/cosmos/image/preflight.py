@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ from cosmos.nova.job import Stopped
 from cosmos.nova.templating.secret import Secret
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.records import dataclass
 from cosmos.release.draft import demand_replaceable
 from cosmos.release.lint.linting import LookAhead
 from cosmos.release.sign import Signing

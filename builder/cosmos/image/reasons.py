@@ -8,7 +8,6 @@ checked here: `cosmos verify` does that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,7 @@ from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.nearest import nearest
 from cosmos.pack.image_file import DIRECTORIES, ImageReader
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.diff.compare import Difference
 from cosmos.release.inspect import find_image, leads_to, open_image
 from cosmos.resolve.chains import Chain, Wants, chains_to

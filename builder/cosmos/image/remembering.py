@@ -9,7 +9,6 @@ notices what was exchanged since.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from cosmos.image.vendored_definition import packed_digest
 from cosmos.image.world import World
 from cosmos.model.lock import LOCK_FILE
 from cosmos.reading import ENVELOPE_SUFFIX
+from cosmos.records import dataclass
 from cosmos.staging.source import INDEX_FILE, statement_path
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.opening import galaxy_folder

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.about import VERSION
@@ -29,6 +29,7 @@ from cosmos.model.version import Version
 from cosmos.nearest import nearest
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Galaxies, Wish
 from cosmos.resolve.locked import Judged, wishes_of
 from cosmos.resolve.resolving import Resolved, resolve

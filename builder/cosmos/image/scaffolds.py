@@ -5,8 +5,9 @@ A bootable scaffold holds its whole template, so that its reader sees every file
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from cosmos.records import dataclass
 
 _HEAD: Final = """\
 # What the image is made of: docs/formats/image.md names every key.

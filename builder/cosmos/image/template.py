@@ -25,7 +25,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 
 from cosmos.errors import Malformed
@@ -39,6 +39,7 @@ from cosmos.nova.templating.scan import TemplateProblem
 from cosmos.nova.templating.secret import Secret
 from cosmos.nova.templating.values import Value as TemplateValue
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cosmos.canon import Json
@@ -40,6 +40,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.vouching import Vouching
 from cosmos.plain_toml import plain_text
 from cosmos.reading import ENVELOPE_SUFFIX, is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.draft import Draft
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy, naming_address

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cosmos.content import Content
 from cosmos.digest import Digest
@@ -20,6 +20,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.vendored import VENDORED_GALAXIES, VENDORED_TRUST
 from cosmos.reading import ENVELOPE_SUFFIX
+from cosmos.records import dataclass
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.source import INDEX_FILE, SignedFile, Source, statement_path
 from cosmos.transport.carrier import Carrier, Expected, Progress

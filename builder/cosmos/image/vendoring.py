@@ -16,7 +16,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +42,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent, counted
 from cosmos.model.vendored import VENDORED_FILE, VENDORED_TRUST, Vendored, VendoredFile
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, file_content, read_bounded, read_envelope
+from cosmos.records import dataclass
 from cosmos.resolve.locked import demand_right
 from cosmos.staging.vendored import demand_as_listed, read_vendored
 from cosmos.trust.roots import TRUST_FILE

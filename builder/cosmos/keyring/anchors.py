@@ -11,7 +11,6 @@ file. There is no trust on first use. Each later document must follow from the o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from cosmos.errors import Refused
 from cosmos.folders import FileIn, Folder, folder_at
 from cosmos.limits import MAX_ENVELOPE_BYTES
 from cosmos.reading import ENVELOPE_SUFFIX, read_envelope, read_up_to
+from cosmos.records import dataclass
 from cosmos.trust.chain import step_file
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TRUST_FILE, TrustRoots, demand_digest, verify_roots

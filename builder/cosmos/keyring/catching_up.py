@@ -10,7 +10,6 @@ behind is refused. A folder that holds another document under an accepted number
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cosmos.digest import Digest
 from cosmos.folders import FileIn
@@ -23,6 +22,7 @@ from cosmos.keyring.anchors import (
     load_trust,
 )
 from cosmos.keyring.state import State
+from cosmos.records import dataclass
 from cosmos.trust.chain import BrokenChain, step_file, verify_step
 from cosmos.trust.memory import RolledBack
 from cosmos.trust.roots import TrustRoots

@@ -30,7 +30,6 @@ A passphrase has a floor: 12 bytes, of which 5 differ. No error repeats a value 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Self
 
 import tomli_w
@@ -49,6 +48,7 @@ from cosmos.canon import canonical_json
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.trust import canonical_base64
 from cosmos.trust.keys import PublicKey

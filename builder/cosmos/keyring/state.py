@@ -10,7 +10,6 @@ command that needs it says so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,6 +17,7 @@ import tomli_w
 
 from cosmos.folders import FileIn, folder_at
 from cosmos.limits import MAX_DOCUMENT_BYTES, SETTINGS_SECONDS
+from cosmos.records import dataclass
 from cosmos.trust.memory import Memory
 
 NO_MEMORY: Final = "this machine remembers no earlier versions, so that a rollback cannot be judged"

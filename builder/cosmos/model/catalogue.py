@@ -23,7 +23,6 @@ signed statement. A format above 1 is for a newer cosmos: a search then goes by 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Self, cast
 
 from cosmos.errors import Malformed
@@ -33,6 +32,7 @@ from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.star import StarType
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version, read_version, version_rows
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 CATALOGUE_FORMAT: Final = 1

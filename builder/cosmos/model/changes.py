@@ -21,12 +21,12 @@ below such a path are all placements, or all removals. A folder does not replace
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Self, TypeAlias, assert_never
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.model.installed_entry import KINDS, read_octal, slashed
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.treepath import TreePath, escaped, unescaped
 

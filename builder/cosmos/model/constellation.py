@@ -11,11 +11,11 @@ misspelt `members` would install nothing, in silence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 from cosmos.tables import Table, read_whole
 
 

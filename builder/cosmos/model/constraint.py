@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, Self, TypeAlias, cast
 
 from cosmos.model.debian_order import parts_of
@@ -36,6 +36,7 @@ from cosmos.model.version import (
     padded,
     upstream_numbers,
 )
+from cosmos.records import dataclass
 
 _COMPARATOR: Final = re.compile(
     rf"(\^|~|>=|>|<=|<|=)?\s*({NUMBER}|[*xX])"

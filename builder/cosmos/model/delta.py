@@ -35,7 +35,6 @@ files of the release that are made of a file and its signatures. All other files
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.canon import Json, canonical_json
@@ -49,6 +48,7 @@ from cosmos.limits import (
     demand_within,
 )
 from cosmos.model.file_names import plain_name
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 DELTA_FORMAT: Final = 1

@@ -8,12 +8,12 @@ mta-a | mta-b >=2      alternatives, the preferred first
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
 from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.names import StarName
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 
 _FORM: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9+._-]*)\s*(.*)")
 MAX_ALTERNATIVES: Final = 64  # of one need; Debian's longest has about 20

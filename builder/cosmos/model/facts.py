@@ -11,13 +11,14 @@ A lock holds these keys in each `[[star]]` row, so that the lock can be judged b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
 from cosmos.model.demand import Demand, Need, need_text, parse_need
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Scheme, Version
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 

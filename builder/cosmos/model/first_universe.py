@@ -26,13 +26,13 @@ It has no `universe-version`. `[system]` is the same as in format 2, and a star 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from cosmos.digest import Digest
 from cosmos.model.installed_entry import InstalledEntry, slashed
 from cosmos.model.names import ANY_ARCH, Arch, StarName, parted
 from cosmos.model.version import Version, read_version
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 

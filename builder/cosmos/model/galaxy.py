@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self
 
 from cosmos.digest import Digest
@@ -53,6 +53,7 @@ from cosmos.limits import MAX_CATALOGUE_BYTES, MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem, parsed_stem
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.version import Version, read_version, version_rows
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 INDEX_FORMAT: Final = 2

@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.canon import canonical_json
@@ -43,6 +42,7 @@ from cosmos.limits import HISTORY_BYTES, MAX_HISTORY_BYTES
 from cosmos.model.names import StarName
 from cosmos.model.universe import Universe
 from cosmos.model.version import MAX_TEXT
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 HISTORY_VERSION: Final = 1

@@ -11,10 +11,10 @@ TiB.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.limits import GIB, KIB, MIB
+from cosmos.records import dataclass
 from cosmos.tables import Table, read_whole
 
 HOME_SETTINGS_FILE: Final = "config.toml"

@@ -56,7 +56,7 @@ paths = ["var/lib/app/**"]                # optional: globs; without them the ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self
 
 from cosmos.model.addresses import read_address
@@ -66,6 +66,7 @@ from cosmos.model.powers import Powers
 from cosmos.model.version import Version
 from cosmos.model.vouching import Vouching
 from cosmos.model.waiver import Waiver
+from cosmos.records import dataclass
 from cosmos.tables import BadKey, Table, read_whole
 from cosmos.treepath import TreePath
 

@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self, TypeVar
 
@@ -47,6 +46,7 @@ from cosmos.model.line_fields import (
     xattrs_field,
 )
 from cosmos.model.read_later import ReadLater, texts_of
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.treepath import TreePath, unescaped
 

@@ -37,7 +37,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, Self, TypeAlias
 
 from cosmos.canon import Json, canonical_json
@@ -47,6 +46,7 @@ from cosmos.limits import MAX_JOURNAL_BYTES, MAX_NAME_BYTES
 from cosmos.model.changes import Change, Identity, Place, change_json, read_change
 from cosmos.model.history import HistoryLine, command_name
 from cosmos.model.installed_entry import slashed
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 

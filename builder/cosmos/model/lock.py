@@ -66,7 +66,7 @@ under which keys the lock was good when it was made. `universe.lock.toml.dsse` m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self, cast
 
 from cosmos.digest import Digest
@@ -78,6 +78,7 @@ from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.star import StarType
 from cosmos.model.statement import manifest_path, package_path
 from cosmos.model.version import Version, read_version
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 LOCK_VERSION = 2

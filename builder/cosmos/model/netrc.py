@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self
 
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_NETRC_BYTES
+from cosmos.records import dataclass
 
 _MACHINE: Final = re.compile(r"(?:(https?)://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
 _VALUES: Final = ("login", "password", "account")

@@ -14,10 +14,11 @@ A power that is left out is given to no star. A star's own manifest has no such 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, Self, TypeAlias
 
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 Power: TypeAlias = Literal["run", "setuid", "setcap", "mknod", "chown", "outside"]

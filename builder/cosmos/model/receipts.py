@@ -10,11 +10,11 @@ A receipt is specified in cosmos.nova.receipt. A star without a script has null:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.canon import Json, canonical_json
 from cosmos.limits import MAX_RECEIPTS_BYTES, demand_within
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 RECEIPTS_FILE: Final = "receipts.json"

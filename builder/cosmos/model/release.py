@@ -30,13 +30,14 @@ version of Cosmos. Cosmos still reads it. An older Cosmos, which knows format 1 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Self
 
 from cosmos.canon import Json, readable_json
 from cosmos.digest import Digest
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.file_names import plain_name
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

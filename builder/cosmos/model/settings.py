@@ -30,7 +30,7 @@ galaxy's path is one of the machine that runs cosmos, not of the system below `-
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, Literal, Self, TypeAlias, cast
 
 from cosmos.errors import NoSolution
@@ -38,6 +38,7 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.powers import POWERS, Powers
 from cosmos.model.vouching import Vouching
+from cosmos.records import dataclass
 from cosmos.tables import Table, read_whole
 from cosmos.treepath import ROOT, TreePath
 

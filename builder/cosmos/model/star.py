@@ -46,14 +46,13 @@ A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`). It 
     kernel-modules = ["virtio_net"]    # instead of globs: these modules and what their .modinfo depends on
     rename = { "bin/busybox" = "usr/bin/busybox" }   # moves one path, or everything below it
 
-Globs are those of cosmos.globs: `*` and `?` stay inside one component; a glob with no wildcard also takes what
-lies below it.
+Globs (cosmos.globs): `*` and `?` stay inside one component; a glob with no wildcard also takes what lies below it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
 
 from cosmos.digest import Digest
@@ -62,6 +61,7 @@ from cosmos.model.demand import Demand, Need, need_text, parse_need
 from cosmos.model.file_names import file_stem
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.version import DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
+from cosmos.records import dataclass
 from cosmos.tables import Table, read_whole
 
 T = TypeVar("T")

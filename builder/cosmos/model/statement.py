@@ -27,13 +27,13 @@ then names its manifest, `stars/NAME.toml`, `archive` is the digest of these byt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.star import Star
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 

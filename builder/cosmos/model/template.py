@@ -52,9 +52,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, TypeVar, cast
 
+from cosmos.records import dataclass
 from cosmos.tables import Table, read_whole
 from cosmos.treepath import TreePath
 

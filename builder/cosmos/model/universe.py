@@ -61,7 +61,7 @@ cannot judge it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self, TypeVar
 
 from cosmos.digest import Digest
@@ -77,6 +77,7 @@ from cosmos.model.read_later import ReadLater, texts_of
 from cosmos.model.star import Origin
 from cosmos.model.version import SemVer, Version, read_version, version_rows
 from cosmos.plain_toml import plain_text
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 

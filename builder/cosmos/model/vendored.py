@@ -23,7 +23,6 @@ signatures and by the lock; a digest of this file that came another way vouches 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Self
 
@@ -31,6 +30,7 @@ from cosmos.canon import Json, readable_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_VENDORED_BYTES
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 VENDORED_FILE: Final = "vendored.json"

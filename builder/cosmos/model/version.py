@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from cosmos.model.debian_order import Rank, parts_of, rank_of
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 Scheme: TypeAlias = Literal["semver", "debian"]

@@ -10,9 +10,10 @@ A key that is left out demands nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, Self, TypeAlias, get_args
 
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 BadgeKind: TypeAlias = Literal["test", "scan"]

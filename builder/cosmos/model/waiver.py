@@ -9,11 +9,11 @@ paths = ["var/lib/app/**"]            # optional: globs; without them the rule i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from cosmos.canon import Json
 from cosmos.globs import checked, matches_any
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 

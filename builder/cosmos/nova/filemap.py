@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cosmos.globs import Glob
 from cosmos.nova.arguments import path_of
 from cosmos.nova.meter import Meter, VerbError
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped
 

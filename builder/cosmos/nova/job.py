@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, Protocol, TypeAlias
 
 from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.nova.receipt import Receipt
+from cosmos.records import dataclass
 from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath

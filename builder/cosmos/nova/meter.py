@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self
 
 from cosmos.limits import (
@@ -26,6 +26,7 @@ from cosmos.limits import (
     MAX_STAR_UNPACKED_BYTES,
     MIB,
 )
+from cosmos.records import dataclass
 
 CALL_COST: Final = 800  # of one verb and its messages, in units of about 0.1 microseconds
 LOOK_COST: Final = 10  # of one component of a path

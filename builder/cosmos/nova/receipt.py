@@ -28,13 +28,14 @@ layer is used again while every read still gives the same result: `Receipt.chang
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self, TypeAlias
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.globs import Glob
 from cosmos.nova.indexed_tree import IndexedTree
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped, unescaped

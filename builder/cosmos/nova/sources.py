@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cosmos.nova.arguments import path_of
 from cosmos.nova.indexed_tree import IndexedTree, implied_folder
 from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.virtual_root import VirtualRoot, resolved
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath, escaped
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cosmos.limits import MAX_NOVA_RENDERED_BYTES
 from cosmos.nova.templating.rendering import Rendering, Sources
 from cosmos.nova.templating.scan import TemplateProblem
 from cosmos.nova.templating.secret import Secret
 from cosmos.nova.templating.values import Value
+from cosmos.records import dataclass
 
 
 def rendered(template: bytes, variables: bytes) -> bytes:

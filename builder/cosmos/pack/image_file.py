@@ -36,7 +36,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn, Self
@@ -64,6 +63,7 @@ from cosmos.pack.treenames import shown
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_frame, slice_of_frame
 from cosmos.reading import open_plain
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry

@@ -16,7 +16,7 @@ The members are in byte order of path, except a hard link whose file would come 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, Self
 
 from cosmos.canon import canonical_json
@@ -28,6 +28,7 @@ from cosmos.pack.stated import Whole, stated_entries
 from cosmos.pack.tar import tar_members
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import compressed, compressed_for_now, decompress_exactly, unpacked_exactly
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from cosmos.limits import MAX_FRAME_BYTES, MAX_IMAGE_LAYERS, demand_within
 from cosmos.pack.zst import skippable_frame
+from cosmos.records import dataclass
 
 _NIBBLE = 0xE
 _HEADER = struct.Struct("<II")

@@ -17,7 +17,7 @@ must not climb above it, and the archive must not unpack to more than its size a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -41,6 +41,7 @@ from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import read_tar
 from cosmos.pack.zst import Suffix, compressed, decompress_exactly, unpacked_exactly, unpacked_within
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, climbs_out

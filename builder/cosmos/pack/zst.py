@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 import zstandard
@@ -26,6 +25,7 @@ import zstandard
 from cosmos.content import Content, ContentReader, FileRange, mapped, pieces
 from cosmos.errors import Refused
 from cosmos.limits import KIB, MAX_STAR_UNPACKED_BYTES, MIB, USUAL_UNPACK_RATIO, Budget, usual_unpacked
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 
 Suffix: TypeAlias = Literal[".zst", ".gz"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.durable import sync_folder, write_durably
@@ -11,6 +10,7 @@ from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.links import real
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.reading import is_there, read_bounded, read_if_there
+from cosmos.records import dataclass
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import IN_TOTO_TYPE

@@ -8,7 +8,6 @@ An attester whose rebuild has another content root signs that as well (`cosmos r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -20,6 +19,7 @@ from cosmos.model.lock import LOCK_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.verify import demand_whole
 from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, Mismatch, add_badge, counted, judge_badges, unlike
 from cosmos.trust.roles import IN_TOTO_TYPE

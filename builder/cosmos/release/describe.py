@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
@@ -13,6 +12,7 @@ from cosmos.model.names import StarName
 from cosmos.model.release import DEFINITION_FILE, Builder, Release, Subject
 from cosmos.model.waiver import waivers_to_json
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.records import dataclass
 from cosmos.release.draft import Written
 from cosmos.sbom.bill import star_purl
 

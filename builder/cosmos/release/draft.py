@@ -18,7 +18,6 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -30,6 +29,7 @@ from cosmos.locking import alone_if_free
 from cosmos.model.release import DRAFT_MARK, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.trust.signing_request import REQUEST_FILE, SIGNATURE_FILE
 
 _TAIL: Final = re.compile(r"[a-z0-9_]{8}")  # what mkdtemp adds to a prefix

@@ -7,7 +7,6 @@ trust anchors and the memory of this home. It refuses a release that is older th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from cosmos.model.names import ImageName
 from cosmos.model.release import RELEASE_FILE
 from cosmos.model.statement import Statement
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.release.verify import ReleaseVerdict
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots

@@ -14,7 +14,6 @@ All differences of points 2 to 4 are collected and named together (`Differs`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -26,6 +25,7 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_check import demand_as_indexed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.reading import is_there, open_plain, read_bounded, read_envelope
+from cosmos.records import dataclass
 from cosmos.resolve.locked import demand_right
 from cosmos.tree.manifest import ManifestLine, content_root, manifest_lines
 from cosmos.treepath import TreePath

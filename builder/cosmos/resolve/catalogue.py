@@ -14,7 +14,6 @@ If it lists a star of that name, its providers answer a need for the name as wel
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from cosmos.model.constraint import Constraint
@@ -22,6 +21,7 @@ from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 
 MAX_CHAINS: Final = 20  # a person reads no more
 _TRIED_FOR_ONE: Final = 50  # ends of chains that are looked at for each: chains that would meet themselves lead nowhere

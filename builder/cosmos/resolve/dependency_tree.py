@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from cosmos.model.lock import Lock, LockedStar
 from cosmos.model.names import StarName, reason_of
+from cosmos.records import dataclass
 from cosmos.resolve.chains import Wants
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from cosmos.errors import NoSolution
@@ -11,6 +11,7 @@ from cosmos.model.demand import Demand
 from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Version
 from cosmos.nearest import nearest
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Candidate, Library, preferred
 from cosmos.resolve.judging import in_words
 from cosmos.resolve.problem import Bars, Reason, StandsFor, Wants

@@ -7,11 +7,11 @@ several galaxies are in the lock, it accepts each of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from cosmos.model.demand import Need
 from cosmos.model.names import Arch, StarName, reason_of, star_behind
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Wish
 from cosmos.resolve.order import out_of_order
 from cosmos.resolve.together import Placed, Together

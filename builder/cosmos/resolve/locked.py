@@ -7,13 +7,14 @@ statements are available, their facts are used; `staging.acquire` has then verif
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedStar, Request
 from cosmos.model.names import Arch, GalaxyName, StarName, reason_of
+from cosmos.records import dataclass
 from cosmos.resolve.catalogue import Wish
 from cosmos.resolve.judging import Fault, Placed, doubled, faults
 from cosmos.resolve.order import dependency_order

@@ -12,11 +12,11 @@ path, as for any other path.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,13 +7,13 @@ answer, whatever order they come in. The answer is judged like a lock that is re
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, StarName, reason_of, star_behind
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.resolve import choosing
 from cosmos.resolve.catalogue import Candidate, Library, Remembering, Wish
 from cosmos.resolve.choosing import Chooser, TooLong

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cosmos.model.demand import Demand, Need
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

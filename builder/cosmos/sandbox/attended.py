@@ -16,10 +16,10 @@ import termios
 import tty
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.links import TooManyLinks, followed
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

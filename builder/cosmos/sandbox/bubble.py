@@ -31,7 +31,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -41,6 +41,7 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
 from cosmos.links import real
 from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
+from cosmos.records import dataclass
 from cosmos.sandbox.attended import Person, carry, private_terminal
 from cosmos.sandbox.bubble_probe import Asked, demand_closed
 from cosmos.sandbox.circumstances import FIRST, LIMITS, Circumstances, machine_files

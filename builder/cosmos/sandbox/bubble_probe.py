@@ -14,11 +14,11 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from cosmos.errors import WorldFailed
+from cosmos.records import dataclass
 
 WANTED: Final[Mapping[str, str]] = {
     "capabilities": "none",  # in any of the five sets

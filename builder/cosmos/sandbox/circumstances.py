@@ -20,12 +20,12 @@ import ctypes
 import os
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from cosmos.child import Kernel
 from cosmos.limits import GIB, KIB, MIB
+from cosmos.records import dataclass
 
 Order: TypeAlias = Literal["forward", "backward"]
 LIMITS: Final[Mapping[int, int]] = {

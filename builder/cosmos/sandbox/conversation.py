@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,6 +21,7 @@ from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_WORKER_BYTES, MAX_WORKER_MESSAGE_BYTES, MIB
 from cosmos.process import outcome as ended
 from cosmos.process import start_server
+from cosmos.records import dataclass
 from cosmos.sandbox import zygote
 from cosmos.sandbox.exit_status import NO_LOCKS, NO_MACHINE, OUT_OF_MEMORY
 from cosmos.sandbox.values import Scalar

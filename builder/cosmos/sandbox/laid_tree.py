@@ -17,11 +17,12 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from cosmos.content import pieces
 from cosmos.errors import Malformed
+from cosmos.records import dataclass
 from cosmos.sandbox.circumstances import Order
 from cosmos.sandbox.on_disk import Room, child_path, forced_open, strange
 from cosmos.tree.entry import Entry, Kind

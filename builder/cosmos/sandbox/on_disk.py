@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from cosmos.content import Content, FileRange, HeldFile
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES, MIB
 from cosmos.reading import read_pieces
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath

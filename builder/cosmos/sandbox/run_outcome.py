@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

@@ -8,10 +8,10 @@ import select
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import WorldFailed
+from cosmos.records import dataclass
 from cosmos.sandbox.bubble_probe import Process
 
 END_SECONDS: Final = 20  # for the kernel to end everything that a program left

@@ -27,8 +27,9 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, NoReturn, TypeAlias
+
+from cosmos.records import dataclass
 
 Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from cosmos.canon import readable_json
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 from cosmos.sbom.spdx import IMAGE
 
 Document: TypeAlias = dict[str, Any]  # a bill as JSON; its fields are those of sbom.spdx and sbom.cyclonedx

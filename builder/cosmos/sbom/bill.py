@@ -13,7 +13,6 @@ it. If none or several do, `distro` is left out.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from cosmos.model.licence import is_expression
 from cosmos.model.lock import LockedStar
 from cosmos.model.star import DEBIAN, Origin, Star
 from cosmos.model.universe import Universe
+from cosmos.records import dataclass
 
 _UPDATE: Final = re.compile(r"[+~]deb([0-9]{1,3})u[0-9]+")
 _DEBIAN_ARCHES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "riscv64": "riscv64", "any": "all"}

@@ -13,7 +13,6 @@ The archive's bytes stay in the store. `staging.stage` reads them from there and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from cosmos.digest import Digest
@@ -25,6 +24,7 @@ from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.staging.logs import Published
 from cosmos.staging.source import SignedFile, Source, not_stored
@@ -104,9 +104,12 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> tu
     return file, verified
 
 
-def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex | None:
+def newest_index(
+    locked: LockedGalaxy, source: Source, roots: TrustRoots, snapshot: tuple[SignedFile, VerifiedIndex]
+) -> VerifiedIndex | None:
     """Return the newest index of a local galaxy: the lock's snapshot or a later one with valid signatures.
 
+    `snapshot` is what `acquire_index` returned for the same `roots`: the same bytes are not verified twice.
     Return None offline, for a remote galaxy, for a vendored one, and for the unsigned index that the lock names.
     Raises `Refused`.
     """
@@ -115,7 +118,9 @@ def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ver
     file = source.newest_index()
     if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
         return None
-    newest = verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
+    kept, verified = snapshot
+    is_same = (file.data, file.envelope) == (kept.data, kept.envelope)
+    newest = verified if is_same else verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
     demand_not_before(newest, locked, file.path)
     return newest
 

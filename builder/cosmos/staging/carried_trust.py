@@ -8,7 +8,6 @@ is not a version at all; anybody can put such a file on a mirror, so it is named
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from cosmos.digest import Digest
 from cosmos.errors import CosmosError, WorldFailed
 from cosmos.keyring.catching_up import ChainSource
 from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.records import dataclass
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.trust.chain import CHAIN_FOLDER, step_file, verify_step
 from cosmos.trust.roots import TrustRoots

@@ -11,7 +11,6 @@ Nobody can tell offline whether the log was forked since.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from cosmos.canon import digest_of
@@ -20,6 +19,7 @@ from cosmos.errors import Refused
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
+from cosmos.records import dataclass
 from cosmos.staging.ahead import fetching_ahead
 from cosmos.staging.beside import beside_path, keep_beside, read_beside
 from cosmos.staging.source import Source

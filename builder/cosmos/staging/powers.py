@@ -8,7 +8,6 @@ leads out of /usr lies outside /usr.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol, Self
 
@@ -16,6 +15,7 @@ from cosmos.canon import Json
 from cosmos.errors import ScriptFailed
 from cosmos.model.names import StarName
 from cosmos.model.powers import Power, Powers
+from cosmos.records import dataclass
 from cosmos.tree.entry import CAPABILITY
 from cosmos.treepath import TreePath, escaped
 

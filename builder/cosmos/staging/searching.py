@@ -8,7 +8,6 @@ The first galaxy that lists a name answers for it (docs/decisions/0004). Each ga
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from cosmos.errors import WorldFailed
@@ -17,6 +16,7 @@ from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.version import Version
 from cosmos.nearest import nearest
+from cosmos.records import dataclass
 from cosmos.staging.described import catalogued, fetched_catalogue, listed_alone
 from cosmos.staging.galaxies import OpenGalaxy
 

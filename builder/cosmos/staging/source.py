@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.canon import digest_of
@@ -26,6 +25,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOP
 from cosmos.model.galaxy import CataloguePin
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName
+from cosmos.records import dataclass
 from cosmos.store.interface import Damaged, Store
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
@@ -157,7 +157,7 @@ class Source:
 
         Whoever unpacks the archive gets it from the store, hashed (`stored_archive`).
         """
-        return self.store.has(star.archive, star.size_bytes) and self.is_unchanged(star.file, star.archive)
+        return self.is_unchanged(star.file, star.archive) and self.store.has(star.archive, star.size_bytes)
 
     def archive(self, star: LockedStar, progress: Callable[[int], None]) -> VerifiedArchive:
         """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` if it cannot be fetched."""

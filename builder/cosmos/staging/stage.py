@@ -12,7 +12,6 @@ No path of the star is written to the disk. Bytes are slices of the archive, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cosmos.canon import Json
@@ -24,6 +23,7 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.pack.treenames import demand_readable
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root

@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -25,6 +24,7 @@ from cosmos.errors import ScriptFailed
 from cosmos.model.names import StarName
 from cosmos.nova.job import ProgramRunner
 from cosmos.nova.meter import VerbError
+from cosmos.records import dataclass
 from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.staging.stage import StagedStar
 from cosmos.tree.entry import Entry

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.content import Content, content_digest
@@ -18,6 +17,7 @@ from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.limits import MAX_VENDORED_BYTES
 from cosmos.model.names import GalaxyName
 from cosmos.model.vendored import VENDORED_FILE, VENDORED_GALAXIES, Vendored, VendoredFile
+from cosmos.records import dataclass
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.interface import Store
 from cosmos.transport.carrier import Expected, NotThere, Progress

@@ -11,7 +11,6 @@ The statement is written last. If the program is cut off before, the star has no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -26,6 +25,7 @@ from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.reading import envelope_of, is_there
+from cosmos.records import dataclass
 from cosmos.stellar.archive_file import archive_suffix
 from cosmos.stellar.build_star import BuiltStar, put_archive
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement

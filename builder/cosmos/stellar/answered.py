@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from cosmos.errors import CosmosError
 from cosmos.limits import MAX_DOCUMENT_BYTES
@@ -14,6 +13,7 @@ from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from cosmos.content import Content
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, unpack_limit
 from cosmos.pack.star_archive import StarContents, star_contents, unpacked_star
 from cosmos.reading import file_content
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 
 SUFFIXES: Final = (".tar.zst", ".tar.gz")

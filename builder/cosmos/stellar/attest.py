@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.content import content_digest
@@ -13,6 +12,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
 from cosmos.reading import file_content, is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Claim, Kind, Result, add_badge
 from cosmos.trust.roles import IN_TOTO_TYPE

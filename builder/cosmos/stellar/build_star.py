@@ -16,7 +16,7 @@ of the newest file of the packages, or `epoch` if it is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
 from cosmos.pack.star_archive import PackedStar, write_star
 from cosmos.reading import file_content, is_there
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.stellar.ecosystems import check_sources, fetch, find, listed_by, nouns
 from cosmos.stellar.kernel_modules import kernel_modules

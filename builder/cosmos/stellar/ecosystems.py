@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ from cosmos.debian.ecosystem import Debian
 from cosmos.errors import Faults, Malformed
 from cosmos.model.names import ANY_ARCH, Arch
 from cosmos.model.star import Origin, Recipe, SourceRules
+from cosmos.records import dataclass
 from cosmos.stellar.tar_archive import TarArchives
 from cosmos.tree.ecosystem import Asked, Contents, Ecosystem, Found, Material, Outside
 

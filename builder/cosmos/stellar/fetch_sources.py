@@ -6,7 +6,6 @@ for it sees everything in the folder. They are not shipped. The recipe stays as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -14,6 +13,7 @@ from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed, NoSolution, Refused
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
 from cosmos.reading import is_there, read_up_to
+from cosmos.records import dataclass
 from cosmos.stellar.build_star import Workshop
 from cosmos.stellar.ecosystems import check_sources, fetch, find
 from cosmos.stellar.source_folder import RECIPE_FILE, read_source_folder

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +30,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 

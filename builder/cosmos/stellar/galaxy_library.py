@@ -7,7 +7,6 @@ digests that the index names. Signatures are not checked, because nothing is ins
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import SemVer
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.reading import file_content, is_there
+from cosmos.records import dataclass
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice

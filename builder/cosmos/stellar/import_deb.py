@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -34,6 +34,7 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.star import Star
 from cosmos.pack.star_archive import write_star
 from cosmos.reading import is_there
+from cosmos.records import dataclass
 from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.answered import Answers, stars_in, unanswered
 from cosmos.stellar.build_star import BuiltStar

@@ -17,7 +17,7 @@ its statement is refused, and so is a star that an index has listed with other b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -37,6 +37,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.plain_toml import plain_text
 from cosmos.reading import envelope_of, is_there, open_plain, read_bounded
+from cosmos.records import dataclass
 from cosmos.stellar.archive_file import SUFFIXES, archive_suffix, open_archive
 from cosmos.stellar.catalogues import catalogue_bytes, demand_catalogue, has_catalogue, newest, remove_old_catalogues
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement

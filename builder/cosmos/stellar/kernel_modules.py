@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.errors import NoSolution
 from cosmos.limits import MIB, Budget
 from cosmos.pack.inflate import inflated
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.tree.modinfo import ModuleInfo, Modules, built_in, is_module, modinfo
 from cosmos.treepath import TreePath

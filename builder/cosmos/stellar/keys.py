@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
 from cosmos.reading import read_up_to
+from cosmos.records import dataclass
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import Role
 

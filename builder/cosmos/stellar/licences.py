@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cosmos.model.licence import is_expression
+from cosmos.records import dataclass
 
 _REFERENCE: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 

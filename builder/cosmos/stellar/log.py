@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.reading import holds, is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.trust.log import (
     PROOF_SUFFIX,

@@ -7,7 +7,6 @@ its archive (see stellar.galaxy_library). Then the files come from the archive, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.errors import Malformed, NoSolution
@@ -18,6 +17,7 @@ from cosmos.model.star import Star
 from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.run import default_install, run_install
 from cosmos.pack.star_archive import StarContents
+from cosmos.records import dataclass
 from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.ecosystems import check_sources, nouns, wild_parts
 from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.model.reporter import Reporter
+from cosmos.records import dataclass
 from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
 from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry

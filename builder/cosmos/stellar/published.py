@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.digest import Digest
@@ -20,6 +19,7 @@ from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.star import Star
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.stellar.galaxy_folder import GalaxyFolder, parsed_index, read_statement
 
 _HEAD: Final = b"[[snapshot]]\n"

@@ -21,7 +21,6 @@ follows after 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -32,6 +31,7 @@ from cosmos.limits import MAX_INDEX_BYTES, demand_within
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.plain_toml import plain_text
 from cosmos.reading import envelope_of, holds, is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.stellar.catalogues import write_catalogue
 from cosmos.stellar.galaxy_folder import GalaxyFolder, parsed_index
 from cosmos.stellar.signing import signatures_over

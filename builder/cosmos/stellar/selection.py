@@ -8,11 +8,12 @@ becomes the file. Two packages may bring the same folder, but nothing else twice
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cosmos.errors import Faults, Malformed, NoSolution
 from cosmos.globs import checked, matches_any, unused
 from cosmos.model.star import Unpack
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

@@ -8,7 +8,6 @@ The statement is verified only if the reader names the keys that they trust. Oth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -19,6 +18,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.reading import read_bounded, read_envelope, read_up_to
+from cosmos.records import dataclass
 from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root

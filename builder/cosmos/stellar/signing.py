@@ -7,7 +7,6 @@ that readers refuse. A second key's signature is added. An envelope over other b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.durable import write_durably
@@ -18,6 +17,7 @@ from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.statement import Statement
 from cosmos.reading import envelope_of, is_there, read_bounded, read_envelope
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE, TRUST_TYPE

@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,7 @@ from cosmos.errors import Faults, Malformed, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_FRAME_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.sandbox.on_disk import folder_entries
 from cosmos.stellar.ecosystems import RULES
 from cosmos.tree.entry import Entry

@@ -22,7 +22,7 @@ KNOWN GAP: no size is pinned, so a download that was cut off starts again from t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Final, Self
 from urllib.parse import unquote, urlsplit
@@ -34,6 +34,7 @@ from cosmos.model.star import Origin, SourceRules
 from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES, read_packed_tar
 from cosmos.pack.treenames import shown
 from cosmos.reading import is_there, read_up_to
+from cosmos.records import dataclass
 from cosmos.stellar.selection import with_links_resolved
 from cosmos.store.blobs import StoreFolder
 from cosmos.tables import Table

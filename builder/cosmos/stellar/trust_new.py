@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
@@ -12,6 +11,7 @@ from cosmos.durable import write_durably
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.reading import envelope_of
+from cosmos.records import dataclass
 from cosmos.stellar.trust_next import Progress, demand_holders, progress
 from cosmos.trust.dsse import assemble
 from cosmos.trust.keys import PublicKey

@@ -9,7 +9,7 @@ key adds their signature to the same bytes, on their own machine (`stellar trust
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import tomli_w
@@ -19,6 +19,7 @@ from cosmos.errors import Malformed, NoSolution, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_ENVELOPE_BYTES
 from cosmos.reading import envelope_of, read_envelope, read_up_to
+from cosmos.records import dataclass
 from cosmos.stellar.signing import sign_file, write_document
 from cosmos.trust.chain import demand_follows, step_file
 from cosmos.trust.dsse import Envelope, signers_of

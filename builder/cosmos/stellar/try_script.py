@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from cosmos.canon import Json
@@ -15,6 +15,7 @@ from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.run import run_install
 from cosmos.nova.sources import FILES
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.sandbox.on_disk import folder_entries
 from cosmos.stellar.source_folder import moved_up
 from cosmos.tree.entry import Entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
 from cosmos.pack.star_archive import StarContents, star_tar
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.stellar.archive_file import SUFFIXES, archive_suffix, open_archive
 from cosmos.stellar.ecosystems import RULES, check_sources, describe_themselves, nouns

@@ -29,13 +29,14 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Final, Self
 
+from cosmos.content import HeldFile
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
 from cosmos.folders import Folder
 from cosmos.limits import MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
+from cosmos.records import dataclass
 
 _HEAD: Final = b"cosmos-batch 1\n"
 _FOOT: Final = re.compile(rb"cosmos-batch 1 ([0-9]{10})\n")
@@ -59,9 +60,9 @@ def unsealed(key: Digest, record: bytes) -> bytes | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Batch:
-    """One file: its lines, and where they begin. A damaged file has no lines."""
+    """One open file: its lines, and where they begin. A damaged file has no lines."""
 
-    folder: Folder
+    file: HeldFile
     name: str
     size_bytes: int
     lines: bytes
@@ -73,19 +74,14 @@ class _Batch:
         number = folder.open(name)
         if number is None:
             return None
-        with os.fdopen(number, "rb") as stream:
-            size = os.fstat(number).st_size
-            stream.seek(max(0, size - _FOOT_BYTES))
-            foot = _FOOT.fullmatch(stream.read())
-            length = int(foot[1]) * _LINE_BYTES if foot else 0
-            at = size - _FOOT_BYTES - length
-            lines = b""
-            if foot is None or at < len(_HEAD):
-                at = 0
-            else:
-                stream.seek(at)
-                lines = stream.read(length)
-        return cls(folder=folder, name=name, size_bytes=size, lines=lines, lines_at=at)
+        file = HeldFile(number, name)
+        size = os.fstat(number).st_size
+        foot = _FOOT.fullmatch(os.pread(number, _FOOT_BYTES, max(0, size - _FOOT_BYTES)))
+        length = int(foot[1]) * _LINE_BYTES if foot else 0
+        at = size - _FOOT_BYTES - length
+        is_whole = foot is not None and at >= len(_HEAD)
+        lines = os.pread(number, length, at) if is_whole else b""
+        return cls(file=file, name=name, size_bytes=size, lines=lines, lines_at=at if is_whole else 0)
 
     def find(self, key: Digest) -> bytes | None:
         """Return the record of `key`, or None if no batch has a whole one. Raises `OSError`."""
@@ -114,13 +110,7 @@ class _Batch:
         place, size = int(line[2]), int(line[3])
         if place + size > self.lines_at:  # damaged: so much must not be read
             return None
-        number = self.folder.open(self.name)
-        if number is None:
-            return None
-        try:
-            record = os.pread(number, size, place)
-        finally:
-            os.close(number)
+        record = os.pread(self.file.number, size, place)
         return None if unsealed(key, record) is None else record
 
 

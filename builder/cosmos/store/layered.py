@@ -7,10 +7,9 @@ by their callers, as in any store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cosmos.content import Content
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.store.interface import Store
 

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from cosmos.canon import canonical_json, digest_of
+from cosmos.canon import canonical_json
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Refused
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.store.interface import Store
 from cosmos.tables import Table
@@ -138,4 +138,4 @@ class SealedStore:
         return self.inner.sweep()
 
     def _place(self, key: Digest) -> Digest:
-        return digest_of({"what": "sealed", "by": self.seal.id, "key": str(key)})
+        return Digest.of(b'{"by":"%b","key":"%b","what":"sealed"}' % (self.seal.id.encode(), key.encode()))

@@ -20,7 +20,6 @@ import contextlib
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 
@@ -28,6 +27,7 @@ from cosmos.digest import Digest
 from cosmos.durable import blaming
 from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder
+from cosmos.records import dataclass
 from cosmos.store.batches import BATCH_NAME
 from cosmos.store.blobs import USERS, NotStored, StoreFolder
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.limits import MAX_DOWNLOADS_AHEAD, MAX_DOWNLOADS_AT_ONCE
+from cosmos.records import dataclass
 from cosmos.transport.carrier import Expected, NotThere, Progress
 from cosmos.transport.wire import Stopped
 

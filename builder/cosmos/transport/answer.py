@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.limits import (
@@ -24,6 +23,7 @@ from cosmos.limits import (
     MAX_HTTP_INTERIM_ANSWERS,
     MAX_HTTP_TRAILER_BYTES,
 )
+from cosmos.records import dataclass
 from cosmos.transport.wire import Allowance, CutShort, NotHttp, Patience, Wire
 
 _STATUS: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: .*)?")

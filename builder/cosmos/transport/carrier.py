@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
+from cosmos.records import dataclass
 
 Progress: TypeAlias = Callable[[int], None]
 

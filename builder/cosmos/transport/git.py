@@ -23,7 +23,6 @@ import resource
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
@@ -45,6 +44,7 @@ from cosmos.limits import (
     READ_CHUNK_BYTES,
 )
 from cosmos.process import find_program, run_program_into
+from cosmos.records import dataclass
 from cosmos.transport.carrier import Expected, Progress, parts_of
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.network import Network

@@ -27,10 +27,11 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class LocalCarrier:
     """The files below the folder `root`."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("_address", "_root")
 
     def __init__(self, root: Path | Folder) -> None:
         self._root = folder_at(root)
+        self._address = str(self._root)
 
     @property
     def is_local(self) -> bool:
@@ -40,7 +41,7 @@ class LocalCarrier:
     @property
     def address(self) -> str:
         """The folder's path."""
-        return str(self._root)
+        return self._address
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
@@ -76,7 +77,7 @@ class LocalCarrier:
         return nullcontext()
 
     def _where(self, path: str) -> str:
-        return f"{self._root}/{path.removeprefix('./')}"
+        return f"{self._address}/{path.removeprefix('./')}"
 
     @contextmanager
     def opened(self, path: str) -> Iterator[int]:

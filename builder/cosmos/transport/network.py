@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import SplitResult
 
@@ -24,6 +24,7 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import HTTP_IDLE_SECONDS, MAX_HTTP_HEAD_BYTES, MAX_IDLE_CONNECTIONS
 from cosmos.model.netrc import Netrc
+from cosmos.records import dataclass
 from cosmos.transport.answer import read_head
 from cosmos.transport.proxies import Proxies, Proxy
 from cosmos.transport.wire import Allowance, Patience, Wire, connected

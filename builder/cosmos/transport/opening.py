@@ -16,15 +16,20 @@ from cosmos.errors import Malformed
 from cosmos.folders import Folder, folder_at
 from cosmos.model.addresses import LOGIN_HINT, LOGIN_PROBLEM, has_login, without_login
 from cosmos.transport.carrier import Carrier
-from cosmos.transport.http import HttpCarrier
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.network import DIRECT, Network
 
 Opener: TypeAlias = Callable[[str, Folder, Network], Carrier]
 
 
+def _http(url: str, partial_dir: Folder, network: Network) -> Carrier:
+    from cosmos.transport.http import HttpCarrier  # a galaxy in a folder needs none
+
+    return HttpCarrier(url, partial_dir, network)
+
+
 def _git(url: str, partial_dir: Folder, network: Network) -> Carrier:
-    from cosmos.transport.git import GitCarrier  # it starts programs, and most galaxies need none
+    from cosmos.transport.git import GitCarrier  # as above; it starts programs
 
     return GitCarrier(url, partial_dir, network)
 
@@ -36,8 +41,8 @@ def _ipfs(url: str, partial_dir: Folder, network: Network) -> Carrier:
 
 
 CARRIERS: Final[Mapping[str, Opener]] = {
-    "http": HttpCarrier,
-    "https": HttpCarrier,
+    "http": _http,
+    "https": _http,
     "git+https": _git,
     "git+file": _git,
     "ipfs": _ipfs,

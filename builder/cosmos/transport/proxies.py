@@ -21,11 +21,12 @@ import base64
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 from cosmos.errors import Malformed
+from cosmos.records import dataclass
 
 _NAMES: Final = {
     "http": ("http_proxy", "all_proxy", "ALL_PROXY"),

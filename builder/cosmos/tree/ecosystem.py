@@ -14,7 +14,7 @@ The rest is the same for all ecosystems: `[unpack]` selects paths, and a star is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
@@ -23,6 +23,7 @@ from cosmos.model.names import Arch
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Origin, SourceRules
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 

@@ -7,11 +7,12 @@ clock or inode order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cosmos.content import Content, FileRange, content_digest
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 if TYPE_CHECKING:

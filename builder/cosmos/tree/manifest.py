@@ -21,14 +21,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from dataclasses import field as data_field
 from operator import attrgetter
 from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_MANIFEST_BYTES, demand_within
+from cosmos.limits import MAX_MANIFEST_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS, demand_within
 from cosmos.model.line_fields import (
     MAX_ID,
     MAX_MODE,
@@ -41,6 +40,7 @@ from cosmos.model.line_fields import (
     unfield,
     xattrs_field,
 )
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 
@@ -48,11 +48,13 @@ _FIELDS = ("kind", "mode", "uid", "gid", "size", "digest", "rdev", "xattrs", "pa
 # A line of the usual form, written in the one way that a manifest has: of a file, a folder or a symlink without
 # attributes, whose names are printed ASCII without a backslash. Any other line is compared with what would be written.
 _NUMBER = r"(0|[1-9][0-9]{0,8})"
-_NAME = r"([!-\[\]-~]+)"
+_TARGET = r"([!-\[\]-~]+)"
+_PART = rf"(?!\.\.?[/ ])[!-.0-\[\]-~]{{1,{MAX_NAME_BYTES}}}"
+_PATH = rf"({_PART}(?:/{_PART}){{0,{MAX_PATH_COMPONENTS - 1}}})"
 _USUAL: Final = re.compile(
-    rf"(?:(file) ([0-7]{{4}}) {_NUMBER} {_NUMBER} (0|[1-9][0-9]{{0,17}}) (sha256:[0-9a-f]{{64}}) - - {_NAME} -"
-    rf"|(dir) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_NAME} -"
-    rf"|(symlink) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_NAME} {_NAME})"
+    rf"(?:(file) ([0-7]{{4}}) {_NUMBER} {_NUMBER} (0|[1-9][0-9]{{0,17}}) (sha256:[0-9a-f]{{64}}) - - {_PATH} -"
+    rf"|(dir) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_PATH} -"
+    rf"|(symlink) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_PATH} {_TARGET})"
 )
 _path: Final = attrgetter("path")
 _KINDS: dict[str, Kind] = {
@@ -146,8 +148,8 @@ class ManifestLine:
             kind, mode, uid, gid, path, link = match.group(13, 14, 15, 16, 17, 18)
             target = link.encode()
         line = cls(
-            path=TreePath.parse(path),
-            kind=_kind(kind),
+            path=TreePath(path.encode()) if len(path) <= MAX_PATH_BYTES else TreePath.parse(path),
+            kind=_KINDS[kind],
             mode=int(mode, 8),
             uid=int(uid),
             gid=int(gid),

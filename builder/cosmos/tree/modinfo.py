@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.errors import Malformed, NoSolution
 from cosmos.limits import MIB
+from cosmos.records import dataclass
 from cosmos.treepath import TreePath
 
 _ELF64: Final = struct.Struct("<16sHHIQQQIHHHHHH")

@@ -24,11 +24,13 @@ hard-link targets of every star are mapped *before* layering, so that rule 3 doe
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
 from cosmos.errors import NoSolution
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath, caseless, climbs_out, composed, has_bidi
@@ -293,7 +295,7 @@ def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePat
                     f"{owners[path]} and {owners[twin]} bring names that differ only by Unicode form",
                     hint=f"leave one of the two out: {bytes(twin)!r}, {bytes(path)!r}",
                 )
-        if has_bidi(path) or has_bidi(line.target):
+        if not (path.isascii() and line.target.isascii()) and (has_bidi(path) or has_bidi(line.target)):
             raise NoSolution(f"/{path.text}", f"{owners[path]} gives it a bidirectional control character")
         if line.kind == "symlink" and climbs_out(path, line.target):
             raise NoSolution(f"/{path.text}", f"{owners[path]} makes it a symlink that climbs above the root")
@@ -302,14 +304,14 @@ def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePat
 def _check_twins(
     lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str], winners: Mapping[TreePath, str]
 ) -> None:
-    first: dict[bytes, TreePath] = {}
+    keys = [path.lower() if path.isascii() else caseless(path) for path in lines]
+    shared = {key for key, count in Counter(keys).items() if count > 1}
     twins: dict[bytes, list[TreePath]] = {}
-    for path in lines:
-        key = caseless(path)
-        other = first.setdefault(key, path)
-        if other != path:
-            twins.setdefault(key, [other]).append(path)
-    bringers = _bringers(owners) if twins else owners
+    for path, key in zip(lines, keys, strict=True):
+        if key in shared:
+            twins.setdefault(key, []).append(path)
+    are_implied = any(owners[path] == IMPLIED for group in twins.values() for path in group)
+    bringers = _bringers(owners) if are_implied else owners
     for group in twins.values():
         for one, other in combinations(sorted(group), 2):
             are_stated = all(winners.get(path) == bringers[path] for path in (one, other))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cosmos.content import Content, content_digest
 from cosmos.errors import Refused
 from cosmos.model.lock import LockedStar
+from cosmos.records import dataclass
 
 
 class _Seal:

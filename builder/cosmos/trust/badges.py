@@ -29,7 +29,6 @@ Cosmos counts distinct keys. A badge never replaces an author's signature.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal, Self, TypeAlias, cast, get_args
 
 from cosmos.canon import Json, canonical_json
@@ -37,6 +36,7 @@ from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed, Refused
 from cosmos.limits import MAX_ENVELOPE_BYTES, Limit, demand_within
 from cosmos.model.release import STATEMENT_TYPE
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.trust.dsse import Envelope, signers_of
 from cosmos.trust.keys import PublicKey

@@ -24,12 +24,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, NoReturn, Self
 
 from cosmos.canon import readable_json
 from cosmos.errors import Refused
 from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_SIGNATURES, demand_within
+from cosmos.records import dataclass
 from cosmos.trust import canonical_base64
 from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from cosmos.trust.good_signatures import verify_statement_signature

@@ -24,11 +24,12 @@ key can add an entry, and then the honest log looks cut.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self, TypeVar
 
 from cosmos.model.names import GalaxyName, ImageName, StarName
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 Name = TypeVar("Name", bound=str)

@@ -10,7 +10,7 @@ An index may name a catalogue. Its digest was compared before; then it must desc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from cosmos.digest import Digest
@@ -20,6 +20,7 @@ from cosmos.model.catalogue import Catalogue
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.trust.payloads import Demand, demand_still_good, verify_beside
 from cosmos.trust.roles import GALAXY_TYPE
 from cosmos.trust.roots import TrustRoots

@@ -14,12 +14,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
+from cosmos.records import dataclass
 from cosmos.trust import canonical_base64
 from cosmos.trust.ed25519 import PUBLIC_KEY_BYTES, is_strong_point
 

@@ -26,13 +26,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.trust import canonical_base64
 from cosmos.trust.merkle import (
     HASH_BYTES,

@@ -28,13 +28,14 @@ A machine that has no such file yet cannot judge a rollback by it, and says so. 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Self, TypeVar
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.names import GalaxyName, ImageName
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.log import log_origin

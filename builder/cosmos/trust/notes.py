@@ -20,11 +20,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import Refused
 from cosmos.limits import Limit
+from cosmos.records import dataclass
 from cosmos.trust import canonical_base64
 from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from cosmos.trust.keys import PublicKey

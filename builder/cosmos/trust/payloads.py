@@ -7,10 +7,10 @@ its galaxy. Even then, an envelope beside it must have the right form and type, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cosmos.digest import Digest
 from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.records import dataclass
 from cosmos.trust.dsse import BadEnvelope, Envelope, NotSigned, RevokedSigner, demand_threshold, signers_of
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.revocation import Revoked

@@ -19,9 +19,9 @@ retired, not for keys that were lost; a lost key gets 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.trust.keys import key_id
 

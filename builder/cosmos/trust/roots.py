@@ -44,7 +44,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
 from cosmos.digest import Digest
@@ -52,6 +52,7 @@ from cosmos.errors import Refused
 from cosmos.globs import name_matches
 from cosmos.limits import MAX_ENVELOPE_BYTES
 from cosmos.model.names import GalaxyName, StarName
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.trust.dsse import BadEnvelope, verify_envelope
 from cosmos.trust.floors import Floors, Recovered

@@ -19,7 +19,6 @@ The envelope becomes, byte for byte, the same as if the builder had signed. Neit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 import tomli_w
@@ -27,6 +26,7 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_SIGNED_BYTES
+from cosmos.records import dataclass
 from cosmos.tables import Table
 from cosmos.trust import canonical_base64
 from cosmos.trust.dsse import Signature, pae

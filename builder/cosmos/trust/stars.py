@@ -13,13 +13,14 @@ serving an older version.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.trust.payloads import Demand, demand_still_good, verify_beside
 from cosmos.trust.roles import STAR_TYPE
 from cosmos.trust.roots import TrustRoots

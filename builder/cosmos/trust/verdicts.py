@@ -8,10 +8,10 @@ when locked**. Under those of today, it **is trusted now**.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cosmos.model.lock import Lock, LockedStar
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 from cosmos.trust.roots import TrustRoots
 
 

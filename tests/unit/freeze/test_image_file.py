@@ -145,6 +145,7 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
     (tmp_path / "probe_of_imports.py").write_text(
         "import re\nfrom dataclasses import dataclass\nFORM = re.compile(r'(?P<year>\\d{4})-(\\d\\d)', re.ASCII)\n"
         "@dataclass(frozen=True, slots=True, kw_only=True)\nclass Point:\n    x: int\n    y: int = 2\n"
+        "from cosmos import records\n@records.dataclass(frozen=True)\nclass Far:\n    miles: int\n"
     )
     try:
         pieces = made_at_import.made_by_imports(["probe_of_imports"], tmp_path)
@@ -161,6 +162,10 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
         "<module>"
     }
     assert len(places) >= 5
+    codes = [marshal.loads(pieces["methods"][place : place + size]) for place, size in places.values()]
+    inside = [one for code in codes for one in code.co_consts if isinstance(one, CodeType)]
+    assert any("miles" in one.co_varnames for one in inside)
+    assert "exec" not in vars(sys.modules["cosmos.records"])
     assert "exec" not in vars(sys.modules["dataclasses"])
 
 

@@ -122,7 +122,13 @@ def test_a_line_cannot_make_a_reader_take_more_than_there_is(tmp_path: Path, mon
     settle(tmp_path, {1: b"one"})
     path = batches(tmp_path)[0]
     spoil(path, re.sub(rb" [0-9]{15}\n", b" 999999999999999\n", path.read_bytes()))
-    monkeypatch.setattr(os, "pread", None)
+    pread, most = os.pread, path.stat().st_size
+
+    def bounded(number: int, size: int, place: int) -> bytes:
+        assert size <= most
+        return pread(number, size, place)
+
+    monkeypatch.setattr(os, "pread", bounded)
     assert StoreFolder(tmp_path).get_result(key(1)) is None
 
 

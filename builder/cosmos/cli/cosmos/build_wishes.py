@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cosmos.records import dataclass
 
 if TYPE_CHECKING:
     from cosmos.image.given_values import GivenValues

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from cosmos.cli.terminal import emit, say
 from cosmos.digest import Digest
 from cosmos.model.release import Release
 from cosmos.model.reporter import counted
+from cosmos.records import dataclass
 
 IMAGE_SUFFIX: Final = ".tar.zst"  # as pack.image_file has it, which takes long to import
 UNSIGNED: Final = "the release is not signed, so `cosmos verify` cannot check it: sign it with --key KEY"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -29,6 +29,7 @@ from cosmos.image.inputs import Inputs, image_inputs
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.trial import Trial, TrialStar, begin_trial
 from cosmos.model.release import RELEASE_ENVELOPE
+from cosmos.records import dataclass
 from cosmos.release.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot
 from cosmos.stellar.add_star import statement_of
 from cosmos.stellar.build_star import BuiltStar, build_star

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.canon import Json
@@ -34,6 +33,7 @@ from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.home_settings import HomeSettings
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import NotSealed, Seal, SealedStore
 from cosmos.transport.local import LocalCarrier

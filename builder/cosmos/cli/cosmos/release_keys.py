@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from cosmos.cli.options import EXISTING_FOLDER
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.device.releases import SystemJudge
 from cosmos.device.root import LiveRoot
+from cosmos.records import dataclass
 from cosmos.release.delta.applying import Judge, Signers
 from cosmos.release.verdicts import Home, judge_release
 from cosmos.release.verify import ReleaseVerdict

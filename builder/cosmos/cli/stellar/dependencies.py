@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ import click
 from cosmos.cli.options import FOLDER
 from cosmos.cli.stellar.options import machine
 from cosmos.errors import CosmosError, NoSolution, ScriptFailed
+from cosmos.records import dataclass
 from cosmos.stellar.galaxy_library import GalaxyLibrary
 from cosmos.stellar.open_star import OpenStar, open_star
 from cosmos.tree.entry import Entry

@@ -25,7 +25,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +48,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.release import RELEASE_FILE, Builder
 from cosmos.model.reporter import Silent, counted
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.verify import verify_release_folder
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.transport.opening import galaxy_folder, is_network

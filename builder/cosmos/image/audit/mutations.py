@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import tomli_w
 
 from cosmos.canon import readable_json
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 _UNKNOWN_KEY: Final = "key-that-nobody-knows"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from cosmos.errors import CosmosError
 from cosmos.image.audit.mutations import Change
+from cosmos.records import dataclass
 
 Wanted: TypeAlias = Literal["refused", "another image", "the same image"]
 # What comes of inputs that nothing refuses. "another definition": the release would carry another definition.tar, and

@@ -11,7 +11,6 @@ digests of what is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from cosmos.canon import Json, digest_of
@@ -25,6 +24,7 @@ from cosmos.model.image import DEFAULT_LEVEL, Image
 from cosmos.pack.cpio import cpio_pieces, xattr_losses
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION, compressed
+from cosmos.records import dataclass
 from cosmos.release.draft import Draft
 from cosmos.store.interface import Damaged
 from cosmos.store.sealed import NotSealed

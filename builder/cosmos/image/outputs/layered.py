@@ -5,13 +5,13 @@ level = 9      the zstd level of the layers (1 to 22)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from cosmos.image.outputs.options import read_level
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.model.image import DEFAULT_LEVEL, Image
 from cosmos.pack.image_file import IMAGE_SUFFIX, image_pieces
+from cosmos.records import dataclass
 from cosmos.release.draft import Draft
 from cosmos.tables import Table
 

@@ -6,12 +6,13 @@ Each output opens each layer once, in lock order. So the bytes of only one layer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.model.image import Image
 from cosmos.pack.image_file import PackedLayer
+from cosmos.records import dataclass
 from cosmos.store.interface import Store
 from cosmos.tree.entry import Entry
 from cosmos.tree.overlay import Overlaid

@@ -7,7 +7,6 @@ as = "vmlinuz"               its name in the release
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from cosmos.content import pieces
@@ -15,6 +14,7 @@ from cosmos.errors import Malformed
 from cosmos.globs import checked, matches_any
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.model.image import Image
+from cosmos.records import dataclass
 from cosmos.release.draft import Draft
 from cosmos.tables import Table
 

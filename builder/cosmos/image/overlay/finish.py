@@ -7,11 +7,11 @@ sees has no bytes. If the script changes the mode of a file, for example, packin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cosmos.canon import Json
 from cosmos.nova.job import NovaJob
 from cosmos.nova.run import run_install
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath

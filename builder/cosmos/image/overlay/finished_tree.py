@@ -6,7 +6,7 @@ Each step changes the result of the step before, and lays nothing twice. No step
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cosmos.canon import Json
 from cosmos.errors import ScriptFailed
@@ -19,6 +19,7 @@ from cosmos.image.workshop.unread import Unread, entry_without_bytes
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.receipts import Receipts
+from cosmos.records import dataclass
 from cosmos.resolve.replacing import Vouched, replaced_by
 from cosmos.staging.acquire import Acquired
 from cosmos.tree.entry import Entry

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,6 +20,7 @@ from cosmos.model.release import DEFINITION_FILE
 from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.pack.untar import read_tar
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.diff.compare import Difference
 from cosmos.tree.entry import tree_of
 

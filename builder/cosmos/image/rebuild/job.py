@@ -9,7 +9,6 @@ each star's layer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,6 +23,7 @@ from cosmos.model.release import Builder
 from cosmos.model.reporter import Silent
 from cosmos.nova.templating.secret import Secret
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.tables import Table
 
 LAYERS_FILE: Final = "layers.json"

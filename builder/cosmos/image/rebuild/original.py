@@ -7,7 +7,6 @@ a file is not the one that was signed. Only a whole release is rebuilt, so that 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -25,6 +24,7 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import DEFINITION_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import envelope_of, read_bounded, read_envelope
+from cosmos.records import dataclass
 from cosmos.release.verify import file_differences
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_release

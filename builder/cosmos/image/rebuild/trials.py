@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from cosmos.image.rebuild.original import Original
 from cosmos.image.rebuild.variations import Variation
 from cosmos.model.release import Builder
 from cosmos.nova.templating.secret import Secret
+from cosmos.records import dataclass
 from cosmos.release.diff.comparison import Comparison
 from cosmos.treepath import TreePath
 

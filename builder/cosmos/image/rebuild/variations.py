@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from cosmos.errors import WorldFailed
 from cosmos.process import run_program
+from cosmos.records import dataclass
 
 _NOISE: Final = 200  # variables of no meaning
 _NOBODY: Final = 65534

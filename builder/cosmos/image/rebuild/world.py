@@ -7,12 +7,13 @@ another build has made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from cosmos.image.home import Home
 from cosmos.model.names import GalaxyName
+from cosmos.records import dataclass
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store

@@ -21,7 +21,7 @@ not used: each is named in a warning, and the layer is made again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import Final, TypeAlias
@@ -38,6 +38,7 @@ from cosmos.nova.job import ProgramRunner, Stopped
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.records import dataclass
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
 from cosmos.sandbox.circumstances import SECOND
@@ -295,10 +296,8 @@ class Workshop:
         return Table.from_json(record, f"the store's record {shape.short}").parsed_strings("layers", Digest.parse)
 
     def _below(self, name: StarName, layers: Layers) -> Mapping[TreePath, Entry]:
-        below: dict[TreePath, Entry] = {}
-        for star in self.seen_by(name):
-            below |= layers[star].entries
-        return below
+        below = (layers[star].entries for star in self.seen_by(name))
+        return dict(chain.from_iterable(entries.items() for entries in below))
 
     def _times(self, name: StarName) -> int:
         """Return how often a layer that its programs made is made before it counts; 0 if it may run no program."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 
 _WHOLE: Final = 1 << 64
 

@@ -12,13 +12,10 @@ a larger star in files without names. It dies with the builder.
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TypeAlias
 
@@ -28,6 +25,7 @@ from cosmos.errors import WorldFailed, of_star
 from cosmos.image.workshop.layers import Layers, Made, StarLayer, Workshop
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
+from cosmos.records import dataclass
 from cosmos.store.interface import settling
 
 Keys: TypeAlias = Mapping[StarName, Digest]
@@ -181,6 +179,9 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Laye
 
         yield inline
         return
+    import multiprocessing  # takes as long as to read fifty layers, and one layer needs no workers
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
     fork = multiprocessing.get_context("fork")  # initargs are inherited, not pickled
     with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop, os.getpid())) as pool:
         try:

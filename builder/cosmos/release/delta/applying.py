@@ -17,7 +17,6 @@ at the release's level (90 MiB at level 19), and the small files of both release
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -34,6 +33,7 @@ from cosmos.pack.layer import layer_of_frame
 from cosmos.pack.patch import patched
 from cosmos.pack.zst import ZSTD_VERSION, compressed
 from cosmos.reading import ENVELOPE_SUFFIX, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.delta.delta_file import OpenDelta
 from cosmos.release.delta.derived import Derivation, demand_digest
 from cosmos.release.delta.open_image import image_of

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.content import Content, FileRange, HeldFile, content_digest
@@ -16,6 +15,7 @@ from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_DELTA_ENVELOPE_BYTES
 from cosmos.model.delta import DELTA_LENGTH_BYTES, DELTA_MAGIC, DeltaHead, KeptLayers, NewLayer
 from cosmos.reading import open_plain
+from cosmos.records import dataclass
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_delta
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.content import Content, content_digest, pieces
@@ -29,6 +28,7 @@ from cosmos.model.release import DEFINITION_FILE, RELEASE_ENVELOPE, RELEASE_FILE
 from cosmos.model.reporter import Reporter
 from cosmos.pack.image_file import ImageLayer, ImageReader
 from cosmos.reading import file_content, is_there
+from cosmos.records import dataclass
 from cosmos.release.delta.applying import (
     Judge,
     MadeRelease,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +42,7 @@ from cosmos.pack.layer import layer_of_frame
 from cosmos.pack.patch import LEAST_REFERENCE_BYTES, made_patch
 from cosmos.pack.zst import ZSTD_VERSION, compress, compressed
 from cosmos.reading import ENVELOPE_SUFFIX, is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.delta.derived import Derivation
 from cosmos.release.delta.open_image import OpenImage, file_names, image_of, joined, read_release
 from cosmos.release.delta.pairs import Named, Pair, paired

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -13,6 +12,7 @@ from cosmos.model.delta import ReleaseName
 from cosmos.model.release import RELEASE_FILE
 from cosmos.pack.image_file import PackedLayer
 from cosmos.reading import is_there, open_plain, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.delta.open_image import OpenImage, joined
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subjec
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader, PackedLayer
 from cosmos.pack.zst import decompress_exactly
 from cosmos.reading import is_there, open_plain, read_bounded
+from cosmos.records import dataclass
 
 
 @dataclass(frozen=True)

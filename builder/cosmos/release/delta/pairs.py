@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 
 _NUMBER = re.compile(r"[-_.]?[0-9][0-9A-Za-z.+~_]*")
 

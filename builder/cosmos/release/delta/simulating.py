@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.model.delta import NewLayer
 from cosmos.model.reporter import Reporter
+from cosmos.records import dataclass
 from cosmos.release.delta.making import Side, Wanted, layer_parts, packed_level
 from cosmos.spool import Spool
 

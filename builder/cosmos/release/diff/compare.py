@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 from cosmos.release.diff.side import Node, Nodes, Side
 from cosmos.treepath import TreePath
 

@@ -12,7 +12,7 @@ Nothing is trusted: signatures are the work of `cosmos verify`. What is read is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -29,6 +29,7 @@ from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES, begins_as_packed
 from cosmos.pack.seek_table import read_seek_table
 from cosmos.pack.tar import BLOCK
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.release.diff.compare import Cause, Difference, TreeComparison, compare_trees
 from cosmos.release.diff.documents import document, document_differences
 from cosmos.release.diff.folder_side import FolderSide

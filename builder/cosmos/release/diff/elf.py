@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from cosmos.records import dataclass
 
 MAGIC: Final = b"\x7fELF"
 _MOST_SECTIONS: Final = 4096  # each is read apart; the most so far, of a library with debug data, has 60

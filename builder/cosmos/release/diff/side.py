@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 from cosmos.digest import Digest
 from cosmos.limits import MIB
+from cosmos.records import dataclass
 from cosmos.tree.entry import Kind
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath

@@ -11,11 +11,11 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from cosmos.content import Content, mapped
+from cosmos.records import dataclass
 
 MAGIC: Final = b"\x7fELF"
 _MAX_SEGMENTS: Final = 512  # of one file; programs have about 13

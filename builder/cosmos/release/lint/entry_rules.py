@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.content import Content
+from cosmos.records import dataclass
 from cosmos.release.lint.finding import Finding
 from cosmos.release.lint.rules import RuleId
 from cosmos.release.lint.secret_text import Sieve, first_matches

@@ -7,11 +7,12 @@ sealed store (`store.sealed`), and looks only at the layers that it made. `cosmo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self, cast
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
+from cosmos.records import dataclass
 from cosmos.release.lint.elf import ElfFacts, NeededVersion, is_readable
 from cosmos.release.lint.entry_rules import Allowed, found, identities, rights, secrets
 from cosmos.release.lint.finding import Finding

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.model.waiver import Waiver
 from cosmos.pack.image_file import DIRECTORIES, ImageReader, PackedLayer
 from cosmos.reading import read_bounded
+from cosmos.records import dataclass
 from cosmos.release.inspect import find_image, open_image
 from cosmos.release.lint.elf import is_readable
 from cosmos.release.lint.entry_rules import Allowed

@@ -7,12 +7,13 @@ $ORIGIN), those of /etc/ld.so.conf, then the usual ones. A file of another machi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Final
 
 from cosmos.content import Content
 from cosmos.globs import Glob
+from cosmos.records import dataclass
 from cosmos.release.lint.elf import MAGIC, ElfFacts, elf_facts, needed_names
 from cosmos.release.lint.finding import Finding
 from cosmos.release.lint.seen_tree import SeenTree

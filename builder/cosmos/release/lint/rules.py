@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from cosmos.records import dataclass
 
 RuleId: TypeAlias = Literal[
     "private-key",

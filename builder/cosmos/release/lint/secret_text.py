@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.content import Content, mapped
 from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.records import dataclass
 from cosmos.release.lint.rules import RuleId
 
 _OVERLAP_BYTES: Final = 4096

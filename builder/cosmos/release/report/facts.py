@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from cosmos.canon import Json, canonical_json
@@ -17,6 +16,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.receipts import Receipts
 from cosmos.model.release import Release
 from cosmos.model.reporter import counted
+from cosmos.records import dataclass
 from cosmos.tree.manifest import ManifestLine
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ depends on. A large graph is no help to the eye: above `_MOST_STARS` there is on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
+from cosmos.records import dataclass
 from cosmos.resolve.chains import Wants
 
 _MOST_STARS: Final = 40

@@ -7,7 +7,8 @@ of the space that is left, and takes one more while that makes its worst rectang
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from cosmos.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from cosmos.records import dataclass
 from cosmos.release.report.squarify import Box, squarified
 
 WIDTH: Final = 1000

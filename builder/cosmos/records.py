@@ -1,0 +1,129 @@
+"""`dataclass`: as `dataclasses.dataclass`, but a class costs next to nothing until its first object is made.
+
+The standard one writes and compiles six methods for each class, at import: a millisecond for each of the 230 classes
+that a build imports. Most of them never get an object. Here `__init__` alone is compiled, for the first object. The
+other methods need no code of their own.
+
+The options are `frozen`, `kw_only` and `slots`, and mean the same. `field`, `fields`, `replace` and `asdict` of
+`dataclasses` work on these classes. To a type checker both decorators are one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import MISSING, Field, FrozenInstanceError, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+_ABSENT: Final = object()  # the value of an argument that was left out, and that a factory makes
+
+
+def _record(*, frozen: bool = False, kw_only: bool = False, slots: bool = False) -> Callable[[type], type]:
+    """Return what makes a class a dataclass with these options."""
+
+    def made_of(plain: type) -> type:
+        own = vars(plain)
+        cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots)(plain)
+        methods: dict[str, Any] = {"__init__": _init_at_first_use(cls), "__repr__": _repr, **_equality_of(cls)}
+        if frozen:
+            methods |= {"__setattr__": _refuse_assignment, "__delattr__": _refuse_deletion}
+            if slots:
+                methods |= {"__getstate__": _state, "__setstate__": _take_state}  # pickle would assign
+        else:
+            methods["__hash__"] = None  # what is equal today need not be so tomorrow
+        for name, method in methods.items():
+            if own.get(name) is None:
+                setattr(cls, name, method)
+        made: type = cls
+        return made
+
+    return made_of
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as dataclass
+else:
+    dataclass = _record
+
+
+def _init_at_first_use(cls: Any) -> Callable[..., None]:
+    def compile_and_run(self: Any, *values: Any, **named: Any) -> None:
+        cls.__init__ = compiled_init(cls)
+        cls.__init__(self, *values, **named)
+
+    return compile_and_run
+
+
+def compiled_init(cls: Any) -> Any:
+    """Return `__init__` of a class, compiled: a loop over the fields would take three times as long for each object."""
+    names: dict[str, Any] = {"put": object.__setattr__, "absent": _ABSENT}
+    for one in fields(cls):
+        if one.default_factory is not MISSING:
+            names[f"make_{one.name}"] = one.default_factory
+        elif one.default is not MISSING:
+            names[f"default_{one.name}"] = one.default
+    given = [_argument(one) for one in fields(cls) if one.init and not one.kw_only]
+    named = [_argument(one) for one in fields(cls) if one.init and one.kw_only]
+    lines = [f"put(self, {one.name!r}, {value})" for one in fields(cls) if (value := _value(one))]
+    if hasattr(cls, "__post_init__"):
+        lines.append("self.__post_init__()")
+    head = ", ".join(["self", *given, *(["*"] if named else []), *named])
+    made: dict[str, Any] = {}
+    text = f"def __init__({head}):\n " + "\n ".join(lines or ["pass"])
+    exec(text, names, made)  # noqa: S102 - its words are names of fields
+    init = made["__init__"]
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    return init
+
+
+def _argument(one: Field[Any]) -> str:
+    if one.default_factory is not MISSING:
+        return f"{one.name}=absent"
+    return one.name if one.default is MISSING else f"{one.name}=default_{one.name}"
+
+
+def _value(one: Field[Any]) -> str:
+    """Return what a field gets as code; "" for one that `__post_init__` sets."""
+    if one.default_factory is not MISSING:
+        return f"make_{one.name}() if {one.name} is absent else {one.name}" if one.init else f"make_{one.name}()"
+    if one.init:
+        return one.name
+    return "" if one.default is MISSING else f"default_{one.name}"
+
+
+def _equality_of(cls: Any) -> dict[str, Any]:
+    compared = _values_of([one.name for one in fields(cls) if one.compare])
+    hashed = _values_of([one.name for one in fields(cls) if (one.compare if one.hash is None else one.hash)])
+
+    def is_equal(self: Any, other: object) -> bool:
+        return compared(self) == compared(other) if other.__class__ is self.__class__ else NotImplemented
+
+    return {"__eq__": is_equal, "__hash__": lambda self: hash(hashed(self))}
+
+
+def _values_of(names: list[str]) -> Callable[[Any], Any]:
+    """Return what takes the fields `names` out of an object, as a tuple; one field alone as it is."""
+    return attrgetter(*names) if names else lambda _object: ()
+
+
+def _repr(self: Any) -> str:
+    shown = ", ".join(f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)
+    return f"{type(self).__qualname__}({shown})"
+
+
+def _state(self: Any) -> list[Any]:
+    return [getattr(self, one.name) for one in fields(self)]
+
+
+def _take_state(self: Any, state: list[Any]) -> None:
+    for one, value in zip(fields(self), state, strict=True):
+        object.__setattr__(self, one.name, value)
+
+
+def _refuse_assignment(_self: Any, name: str, _value: object) -> None:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_deletion(_self: Any, name: str) -> None:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")

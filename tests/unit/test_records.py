@@ -1,0 +1,197 @@
+"""`cosmos.records.dataclass` gives the same classes as the standard library's, and compiles nothing at import."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, asdict, field, replace
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from cosmos import records
+
+
+@records.dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A record as most of ours are."""
+
+    x: int
+    y: int = 2
+    more: list[int] = field(default_factory=list, compare=False)
+    shown: str = field(default="", repr=False)
+    total: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", self.x + self.y)
+
+
+@records.dataclass(frozen=True, slots=True)
+class Named:
+    """A record whose fields are given by place."""
+
+    name: str
+    count: int = 0
+
+
+@records.dataclass(frozen=True)
+class Cached:
+    """A record with a dictionary."""
+
+    name: str
+
+    @cached_property
+    def long(self) -> str:
+        """Return what is computed once."""
+        return self.name * 2
+
+
+@records.dataclass(kw_only=True, slots=True)
+class Counter:
+    """A record that may be changed."""
+
+    count: int = 0
+
+
+@records.dataclass(frozen=True, slots=True)
+class Folded:
+    """A record with an equality of its own, and so with no hash but the one of its fields."""
+
+    name: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Folded) and other.name.lower() == self.name.lower()
+
+    def __repr__(self) -> str:
+        return "folded"
+
+
+@records.dataclass(frozen=True, kw_only=True, slots=True)
+class Longer(Named):
+    """A record with the fields of another one besides."""
+
+    far: bool = False
+
+
+TWINS: list[type] = [Point, Named, Cached, Counter, Folded, Longer]
+
+
+def standard(ours: Any) -> Any:
+    """Return the same class as the standard library makes it."""
+    fields = [
+        (one.name, one.type, field(init=one.init, repr=one.repr, compare=one.compare, **_default(one)))
+        for one in dataclasses.fields(ours)
+    ]
+    names = {name: vars(ours)[name] for name in ("__post_init__",) if name in vars(ours)}
+    return dataclasses.make_dataclass(
+        ours.__name__, fields, namespace=names, frozen=ours is not Counter, kw_only=ours in (Point, Counter)
+    )
+
+
+def _default(one: dataclasses.Field[Any]) -> dict[str, Any]:
+    if one.default_factory is not dataclasses.MISSING:
+        return {"default_factory": one.default_factory}
+    return {} if one.default is dataclasses.MISSING else {"default": one.default}
+
+
+CALLS: list[tuple[type, tuple[object, ...], dict[str, object]]] = [
+    (Point, (), {"x": 1}),
+    (Point, (), {"x": 1, "y": 5, "more": [7], "shown": "no"}),
+    (Point, (), {}),
+    (Point, (1,), {}),
+    (Point, (), {"x": 1, "z": 1}),
+    (Point, (), {"x": 1, "total": 1}),
+    (Named, ("a",), {}),
+    (Named, ("a", 3), {}),
+    (Named, ("a", 3, 4), {}),
+    (Named, (), {"name": "a", "count": 1}),
+    (Named, ("a",), {"name": "b"}),
+    (Cached, ("a",), {}),
+    (Counter, (), {}),
+    (Counter, (), {"count": 4}),
+]
+
+
+@pytest.mark.parametrize(("ours", "values", "named"), CALLS)
+def test_an_object_is_made_shown_and_refused_as_by_the_standard_library(
+    ours: type, values: tuple[object, ...], named: dict[str, object]
+) -> None:
+    def outcome(cls: Callable[..., object]) -> str:
+        try:
+            made = cls(*values, **named)
+        except TypeError as error:
+            return str(error)
+        return f"{made!r} {asdict(made)}"  # type: ignore[call-overload]  # of any class
+
+    assert outcome(ours) == outcome(standard(ours))
+
+
+def test_equality_and_hash_are_those_of_the_compared_fields_of_one_class() -> None:
+    assert Point(x=1) == Point(x=1, more=[4])
+    assert hash(Point(x=1)) == hash(Point(x=1, more=[4])) == hash((1, 2, ""))
+    assert Point(x=1) != Point(x=1, shown="else")
+    assert Named("a") != Longer(name="a")
+    assert Named("a") != ("a", 0)
+    assert Cached("a") == Cached("a")
+    assert Cached("a") != Cached("b")
+    assert len({Named("a"), Named("a", 0), Named("a", 1)}) == 2
+
+
+def test_a_frozen_object_takes_no_assignment_and_a_changing_one_has_no_hash() -> None:
+    point, counter = Point(x=1), Counter()
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'x'"):
+        point.x = 2  # type: ignore[misc]  # a type checker refuses it as well
+    with pytest.raises(FrozenInstanceError, match="cannot delete field 'x'"):
+        del point.x
+    with pytest.raises(FrozenInstanceError):
+        point.other = 2  # type: ignore[attr-defined]  # as above
+    counter.count += 1
+    assert counter == Counter(count=1)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(counter)
+    assert Cached("a").long == "aa"
+
+
+def test_methods_that_a_class_has_of_its_own_stay() -> None:
+    assert Folded("A") == Folded("a")
+    assert repr(Folded("a")) == "folded"
+    assert Folded("a") in {Folded("a")}
+
+
+def test_objects_are_replaced_copied_and_pickled() -> None:
+    assert replace(Point(x=1), y=9) == Point(x=1, y=9)
+    assert replace(Point(x=1), y=9).total == 10
+    for made in (Point(x=1, more=[1]), Named("a", 2), Cached("a"), Counter(count=3), Longer(name="a", far=True)):
+        assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == copy.copy(made) == made
+    assert pickle.loads(pickle.dumps(Point(x=1, more=[1]))).more == [1]
+
+
+def test_a_default_factory_makes_a_value_for_each_object() -> None:
+    assert Point(x=1).more is not Point(x=1).more
+
+
+def test_a_class_compiles_its_init_for_its_first_object_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def run(text: str, names: dict[str, Any], made: dict[str, Any]) -> None:
+        compiled.append(text)
+        exec(text, names, made)
+
+    def refused(*_words: object) -> None:
+        raise AssertionError("the standard library compiled a method")
+
+    monkeypatch.setitem(vars(records), "exec", run)
+    monkeypatch.setitem(vars(dataclasses), "exec", refused)
+
+    @records.dataclass(frozen=True, kw_only=True, slots=True)
+    class Late:
+        """A class."""
+
+        one: int
+
+    assert compiled == []
+    assert (Late(one=1), Late(one=2)) == (Late(one=1), Late(one=2))
+    assert len(compiled) == 1
