@@ -34,8 +34,9 @@ joined from packed layers (cosmos.pack.layer), so that no layer is compressed tw
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn, Self
@@ -43,7 +44,7 @@ from typing import BinaryIO, Final, NoReturn, Self
 import zstandard
 
 from cosmos.canon import Json, canonical_json
-from cosmos.content import content_digest, pieces
+from cosmos.content import FileRange, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.limits import (
@@ -96,25 +97,43 @@ _INDEX_LEVEL = 9  # the same in every image, so that the index depends on the la
 _HEADER_BYTES = 8  # of a skippable frame
 _DIGEST_BYTES = 32
 _LENGTH_BYTES = 8
+_AGAIN = "run the same command once more"
 _FREE_BRACKETS = 64 * KIB  # 4,096 of them
 _HELD_BYTES = 8 * MIB  # of a file that is decompressed once
 
 
-def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes | memoryview]:
+def image_pieces(layers: Iterable[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes | memoryview]:
     """Yield the image's bytes. `layers`: the shared folders first, then the stars' in lock order, the template's last.
 
-    It adds the end layer, the index and the seek table. Raises `ValueError` if the layers do not form a tree, `Refused`
-    if the image is larger than its readers accept.
+    It adds the end layer, the index and the seek table. A layer is not held once its frame was yielded. Raises
+    `ValueError` if the layers do not form a tree, `Refused` if the image is larger than its readers accept, and
+    `WorldFailed` if a frame on the disk was changed meanwhile.
     """
-    _check_together(layers)
-    whole = (*layers, end_layer())
-    demand_within(len(whole), MAX_IMAGE_LAYERS, "the image's layers", hint="make two images of it")
-    index = _index_frame(whole, meta)
-    table = seek_table([*((len(layer.frame), layer.unpacked_bytes) for layer in whole), (len(index), 0)])
-    for layer in whole:
-        yield from pieces(layer.frame)
+    demand_tree = _tree_of_layers()
+    rows: list[Json] = []
+    sizes: list[tuple[int, int]] = []
+    for layer in chain(layers, (end_layer(),)):
+        demand_tree(layer)
+        rows.append(_index_row(layer))
+        demand_within(len(rows), MAX_IMAGE_LAYERS, "the image's layers", hint="make two images of it")
+        sizes.append((len(layer.frame), layer.unpacked_bytes))
+        yield from _unchanged(layer)
+    index = _index_frame(rows, sum(packed for packed, _ in sizes), meta)
     yield index
-    yield table
+    yield seek_table([*sizes, (len(index), 0)])
+
+
+def _unchanged(layer: PackedLayer) -> Iterator[bytes | memoryview]:
+    """Yield a layer's frame. One that lies on the disk is hashed again: it was hashed when it was opened."""
+    if not isinstance(layer.frame, FileRange):
+        yield from pieces(layer.frame)
+        return
+    hasher = hashlib.sha256()
+    for piece in layer.frame.pieces():
+        hasher.update(piece)
+        yield piece
+    if hasher.hexdigest() != layer.digest.hex:
+        raise WorldFailed(layer.name, "its packed files were changed while the image was written", hint=_AGAIN)
 
 
 def end_layer() -> PackedLayer:
@@ -339,21 +358,22 @@ def _is_plain_json(body: bytes) -> bool:
     return 16 * (body.count(b"{") + body.count(b"[")) <= len(body) + _FREE_BRACKETS
 
 
-def _index_frame(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> bytes:
-    rows: list[Json] = [
-        {
-            "name": layer.name,
-            "digest": str(layer.digest),
-            "packed-bytes": len(layer.frame),
-            "unpacked-bytes": layer.unpacked_bytes,
-            "rows": list(layer.rows),
-        }
-        for layer in layers
-    ]
-    body = canonical_json({"format": LAYER_FORMAT, "meta": dict(meta), "layers": rows})
+def _index_row(layer: PackedLayer) -> Json:
+    return {
+        "name": layer.name,
+        "digest": str(layer.digest),
+        "packed-bytes": len(layer.frame),
+        "unpacked-bytes": layer.unpacked_bytes,
+        "rows": list(layer.rows),
+    }
+
+
+def _index_frame(rows: Sequence[Json], packed_bytes: int, meta: Mapping[str, Json]) -> bytes:
+    """Return the index of layers, a row for each, whose frames have `packed_bytes` together."""
+    body = canonical_json({"format": LAYER_FORMAT, "meta": dict(meta), "layers": [*rows]})
     demand_within(len(body), MAX_IMAGE_INDEX_BYTES, "the image's index", hint="make two images of it")
     sealed = len(body).to_bytes(_LENGTH_BYTES, "little") + compress([body], _INDEX_LEVEL)
-    limit = _index_limit(sum(len(layer.frame) for layer in layers) + len(sealed))
+    limit = _index_limit(packed_bytes + len(sealed))
     if len(body) > limit or not _is_plain_json(body):
         raise Refused(
             "the image's index", f"would have {len(body)} bytes, the limit for an image of its size is {limit}"
@@ -376,20 +396,26 @@ def _index_body(frame: bytes, most: int) -> bytes:
     return body
 
 
-def _check_together(layers: Sequence[PackedLayer]) -> None:
-    """Raise `ValueError` unless each path and layer name is unique, folders come first, and links after their files."""
+def _tree_of_layers() -> Callable[[PackedLayer], None]:
+    """Return what takes one layer after the other, and raises `ValueError` for one that does not fit those before it.
+
+    Each path and layer name is unique, folders come first, and links after their files.
+    """
     kinds: dict[str, str] = {}
-    names = {END}
-    for place, layer in enumerate(layers):
+    names: set[str] = set()
+
+    def demand_tree(layer: PackedLayer) -> None:
         if layer.name in names:
             raise ValueError(f"layer {layer.name}: its name is taken")
-        names.add(layer.name)
         for row in layer.rows:
             kind, path, target = itemgetter(1, 9, 10)(row.split(" "))
             if path in kinds:
                 raise ValueError(f"layer {layer.name}: /{path} is in a layer before it")
-            if kind == "dir" and place:
+            if kind == "dir" and names:
                 raise ValueError(f"layer {layer.name}: /{path} is a folder: these are in the first layer")
             if kind == "hardlink" and kinds.get(target) != "file":
                 raise ValueError(f"layer {layer.name}: /{path} is a hard link to /{target}, no file before it")
             kinds[path] = kind
+        names.add(layer.name)
+
+    return demand_tree

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import subprocess
 import tarfile
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 import zstandard
 
 from cosmos.canon import Json, canonical_json
-from cosmos.content import Content
+from cosmos.content import Content, FileRange, HeldFile
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed, Refused, WorldFailed
 from cosmos.pack import image_file
@@ -227,7 +230,7 @@ def with_index(change: dict[str, object], layers: list[PackedLayer] = LAYERS) ->
 def sealed(body: bytes) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_file, "canonical_json", lambda _: body)
-        return image_file._index_frame((), {})
+        return image_file._index_frame((), 0, {})
 
 
 def bent_row(place: int, old: str, new: str) -> list[PackedLayer]:
@@ -351,6 +354,40 @@ def test_a_layer_with_slack_is_refused() -> None:
 def test_layers_that_are_no_tree_are_our_bug(layers: list[PackedLayer], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         list(image_pieces(layers, {}))
+
+
+def test_a_frame_on_the_disk_that_is_changed_while_the_image_is_written_is_noticed(tmp_path: Path) -> None:
+    place = tmp_path / "frame"
+    place.write_bytes(LAYERS[1].frame)
+    frame = FileRange(HeldFile(os.open(place, os.O_RDONLY), "frame"), 0, len(LAYERS[1].frame))
+    layers = [LAYERS[0], replace(LAYERS[1], frame=frame), *LAYERS[2:]]
+    assert b"".join(image_pieces(layers, META)) == IMAGE
+    place.write_bytes(bytes([LAYERS[1].frame[0] ^ 1]) + LAYERS[1].frame[1:])
+    with pytest.raises(WorldFailed, match=f"{LAYERS[1].name}: its packed files were changed"):
+        list(image_pieces(layers, META))
+
+
+def test_an_image_is_written_without_holding_its_layers() -> None:
+    """The frames of a whole image were in memory together, each up to 8 MiB."""
+
+    class Watched(PackedLayer):
+        """With room for a weak reference, which a class with slots lacks."""
+
+    alive: list[weakref.ref[PackedLayer]] = []
+
+    def layers() -> Iterator[PackedLayer]:
+        for one in LAYERS:
+            assert sum(layer() is not None for layer in alive) <= 1, "the one before may still be in use"
+            yield watched(one)
+
+    def watched(one: PackedLayer) -> PackedLayer:
+        layer = Watched(
+            name=one.name, frame=one.frame, digest=one.digest, unpacked_bytes=one.unpacked_bytes, rows=one.rows
+        )
+        alive.append(weakref.ref(layer))
+        return layer
+
+    assert b"".join(image_pieces(layers(), META)) == IMAGE
 
 
 # --- kept layers

@@ -34,5 +34,5 @@ class LayeredImage:
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
         """Write the file. Raises `Refused` for an image that is too large for its readers."""
-        made = image_pieces(list(tree.layers()), {"content-root": str(tree.root)})
+        made = image_pieces(tree.layers(), {"content-root": str(tree.root)})
         draft.write(self.file_name(tree.image), made, tree.mode)

@@ -183,7 +183,7 @@ def _demand_known(wanted: Wanted, new: Side) -> None:
 def _demand_repeatable(side: Side) -> None:
     """Raise `WorldFailed` unless this cosmos puts the layers together into the very image, as `apply` will do."""
     image, hasher = side.image, hashlib.sha256()
-    for piece in image_pieces([image.layer(place) for place in range(len(image.names))], image.meta):
+    for piece in image_pieces(map(image.layer, range(len(image.names))), image.meta):
         hasher.update(piece)
     if hasher.hexdigest() != side.subject.digest.hex:
         raise WorldFailed(
