@@ -1,4 +1,4 @@
-"""The map of an image's size: a rectangle a star, with its label where it fits."""
+"""The map of an image's size: a rectangle a star, with its label where it fits; a long name is cut."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ HEIGHT: Final = 420
 _MOST: Final = 400  # rectangles; a person tells no more apart
 _LEAST_SHARE: Final = 1_000  # a star with less than a 1,000th of the whole is drawn with the others
 _CHARACTER: Final = 7.5  # the width of one at the label's size
+_LEAST_NAME: Final = 6  # characters of a name that is cut
 _LINE: Final = 16.0
 _PADDING: Final = 10.0
 
@@ -30,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """A rectangle of the map. `lines` are the label: the name and the size, or nothing where they do not fit."""
+    """A rectangle of the map. `lines` are the label: the name and the size, or as much of them as there is room for."""
 
     part: Part
     box: Box
@@ -71,6 +72,9 @@ def shown_size(size_bytes: int) -> str:
 
 def _label(part: Part, box: Box) -> tuple[str, ...]:
     fits = int((box.width - _PADDING) // _CHARACTER)
-    lines = [text for text in (part.name, shown_size(part.size_bytes)) if len(text) <= fits]
     room = int((box.height - _PADDING / 2) // _LINE)
-    return tuple(lines[:room]) if part.name in lines else ()
+    if fits < min(_LEAST_NAME, len(part.name)):
+        return ()
+    name = part.name if len(part.name) <= fits else f"{part.name[: fits - 1]}…"
+    size = shown_size(part.size_bytes)
+    return (name, size)[:room] if len(size) <= fits else (name,)[:room]

@@ -62,3 +62,15 @@ def test_the_smallest_are_drawn_together_and_a_label_stands_only_where_it_fits()
         5,
         (),
     )
+
+
+def test_a_long_name_is_cut_to_its_rectangle() -> None:
+    """Large rectangles stood without a word, because their stars' names were a little too long."""
+    name = "linux-modules-of-a-very-long-name-for-this-rectangle"
+    parts = {f"{name}-{n}": Part(name=f"{name}-{n}", size_bytes=100, group="asked") for n in range(12)}
+    for cell in treemap(parts):
+        cut, size = cell.lines
+        assert cut.endswith("…")
+        assert name.startswith(cut[:-1])
+        assert 6 <= len(cut) <= cell.box.width / 7.5
+        assert size == "100 B"
