@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -27,6 +28,7 @@ from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.roots import RoleKeys
 from fakes.galaxies import StarSpec, make_galaxy, make_signers
 from fakes.programs import REPO, Cosmos
+from fakes.waiting import LONG_SECONDS
 
 EVIL = "\x1b[2J\x1b]0;evil\x07\r\u202e\x9b31m"
 CHILD = "from cosmos.cli.cosmos.main import main; main()"
@@ -152,15 +154,18 @@ def answered(system: Path, typed: bytes, *words: str) -> tuple[int, str]:
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, *command, "--root", str(system)],
         stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=theirs,
+        stderr=theirs,
         env={**os.environ, "PYTHONPATH": str(REPO / "builder"), "TERM": "dumb"},
     )
     os.close(theirs)
     os.write(ours, typed)
-    out, _ = child.communicate(timeout=120)
+    told = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+        while piece := os.read(ours, 65536):
+            told += piece
     os.close(ours)
-    return child.returncode, out.decode()
+    return child.wait(LONG_SECONDS), told.decode()
 
 
 def test_a_person_who_says_no_gets_the_system_as_it_was(system: Path, cosmos: Cosmos) -> None:
