@@ -37,7 +37,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn, Self
 
@@ -57,7 +56,7 @@ from cosmos.limits import (
     READ_CHUNK_BYTES,
     demand_within,
 )
-from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer
+from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer, tree_of_layers
 from cosmos.pack.seek_table import Seek, read_seek_table, seek_table
 from cosmos.pack.tar import TAR_END
 from cosmos.pack.treenames import shown
@@ -109,11 +108,11 @@ def image_pieces(layers: Iterable[PackedLayer], meta: Mapping[str, Json]) -> Ite
     `ValueError` if the layers do not form a tree, `Refused` if the image is larger than its readers accept, and
     `WorldFailed` if a frame on the disk was changed meanwhile.
     """
-    demand_tree = _tree_of_layers()
+    demand_fits = tree_of_layers()
     rows: list[Json] = []
     sizes: list[tuple[int, int]] = []
     for layer in chain(layers, (end_layer(),)):
-        demand_tree(layer)
+        demand_fits(layer)
         rows.append(_index_row(layer))
         demand_within(len(rows), MAX_IMAGE_LAYERS, "the image's layers", hint="make two images of it")
         sizes.append((len(layer.frame), layer.unpacked_bytes))
@@ -394,28 +393,3 @@ def _index_body(frame: bytes, most: int) -> bytes:
     if not _is_plain_json(body):
         raise ValueError("has too many lists and objects for its length")
     return body
-
-
-def _tree_of_layers() -> Callable[[PackedLayer], None]:
-    """Return what takes one layer after the other, and raises `ValueError` for one that does not fit those before it.
-
-    Each path and layer name is unique, folders come first, and links after their files.
-    """
-    kinds: dict[str, str] = {}
-    names: set[str] = set()
-
-    def demand_tree(layer: PackedLayer) -> None:
-        if layer.name in names:
-            raise ValueError(f"layer {layer.name}: its name is taken")
-        for row in layer.rows:
-            kind, path, target = itemgetter(1, 9, 10)(row.split(" "))
-            if path in kinds:
-                raise ValueError(f"layer {layer.name}: /{path} is in a layer before it")
-            if kind == "dir" and names:
-                raise ValueError(f"layer {layer.name}: /{path} is a folder: these are in the first layer")
-            if kind == "hardlink" and kinds.get(target) != "file":
-                raise ValueError(f"layer {layer.name}: /{path} is a hard link to /{target}, no file before it")
-            kinds[path] = kind
-        names.add(layer.name)
-
-    return demand_tree

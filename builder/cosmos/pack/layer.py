@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Final, Literal, Self
 
 from cosmos.canon import canonical_json
@@ -148,6 +149,31 @@ class PackedLayer:
         if not isinstance(self.frame, FileRange) and spool.fits(self.unpacked_bytes):
             return decompress_exactly(self.frame, self.unpacked_bytes, self.name)
         return spool.add(unpacked_exactly(self.frame, ".zst", self.unpacked_bytes, self.name))
+
+
+def tree_of_layers() -> Callable[[PackedLayer], None]:
+    """Return what takes one layer after the other, and raises `ValueError` for one that does not fit those before it.
+
+    Each path and layer name is unique, folders come first, and links after their files.
+    """
+    kinds: dict[str, str] = {}
+    names: set[str] = set()
+
+    def demand_fits(layer: PackedLayer) -> None:
+        if layer.name in names:
+            raise ValueError(f"layer {layer.name}: its name is taken")
+        for row in layer.rows:
+            kind, path, target = itemgetter(1, 9, 10)(row.split(" "))
+            if path in kinds:
+                raise ValueError(f"layer {layer.name}: /{path} is in a layer before it")
+            if kind == "dir" and names:
+                raise ValueError(f"layer {layer.name}: /{path} is a folder: these are in the first layer")
+            if kind == "hardlink" and kinds.get(target) != "file":
+                raise ValueError(f"layer {layer.name}: /{path} is a hard link to /{target}, no file before it")
+            kinds[path] = kind
+        names.add(layer.name)
+
+    return demand_fits
 
 
 def layer_of_frame(name: str, frame: Content, unpacked_bytes: int, content: Content | None = None) -> PackedLayer:
