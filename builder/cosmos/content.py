@@ -153,6 +153,15 @@ def mapped(content: Content) -> Iterator[bytes | memoryview]:
             held.close()
 
 
+def passed(buffer: bytes | memoryview, start: int, stop: int) -> None:
+    """Let the kernel take the memory of a part of what `mapped` gave. If the part is wanted again, it is read again."""
+    held = buffer.obj if isinstance(buffer, memoryview) else None
+    if isinstance(held, mmap.mmap):
+        before = len(held) - len(buffer)
+        first = (before + start) // mmap.PAGESIZE * mmap.PAGESIZE
+        held.madvise(mmap.MADV_DONTNEED, first, min(before + stop, len(held)) - first)
+
+
 def unchanged_pieces(content: Content, source: str) -> Iterator[bytes | memoryview]:
     """Yield the bytes of `content` as `pieces` does, and raise `Refused` at the end of a file that has changed."""
     if isinstance(content, FileRange):

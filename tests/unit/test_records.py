@@ -180,8 +180,10 @@ def test_a_class_compiles_its_init_for_its_first_object_alone(monkeypatch: pytes
         compiled.append(text)
         exec(text, names, made)
 
-    def refused(*_words: object) -> None:
-        raise AssertionError("the standard library compiled a method")
+    def refused(text: str, *more: Any) -> None:
+        assert text.count("def ") == 1, "the standard library compiled a method"
+        assert text.startswith("def __create_fn__")  # of no functions: what Python 3.13 runs for each class
+        exec(text, *more)
 
     monkeypatch.setitem(vars(records), "exec", run)
     monkeypatch.setitem(vars(dataclasses), "exec", refused)

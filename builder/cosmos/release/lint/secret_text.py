@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
-from cosmos.content import Content, mapped
+from cosmos.content import Content, mapped, passed
 from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.records import dataclass
 from cosmos.release.lint.rules import RuleId
@@ -176,7 +176,7 @@ def patterns(builder_folders: Iterable[bytes]) -> tuple[Pattern, ...]:
 
 
 def first_matches(content: Content, wanted: Iterable[Sieve]) -> Iterator[Match]:
-    """Yield the first match of each pattern. A file on the disk is mapped, not read into memory."""
+    """Yield the first match of each pattern. A file on the disk is mapped, a window at a time in memory."""
     left = [(sieve, list(sieve.patterns)) for sieve in wanted]
     with mapped(content) as view:
         for start in range(0, len(view), READ_CHUNK_BYTES):
@@ -189,3 +189,4 @@ def first_matches(content: Content, wanted: Iterable[Sieve]) -> Iterator[Match]:
                     if found is not None and found.start() < following:
                         open_patterns.remove(pattern)
                         yield Match(pattern=pattern, offset=found.start())
+            passed(view, start, following)
