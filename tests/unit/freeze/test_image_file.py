@@ -91,14 +91,13 @@ print(*(name for name in {*sys.modules} - before if getattr(sys.modules[name], "
     paths = [str(repo / "builder"), *(path for path in sys.path if path.endswith("site-packages"))]
     words = [sys.executable, "-I", "-S", "-c", code, *paths]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
-    imported = {*done.stdout.split()} - image_file.IN_LIBPYTHON
+    imported, expected = {*done.stdout.split()} - image_file.IN_LIBPYTHON, set(image_file.WORKER)
     import interpreters
 
-    ours = {name for name in imported if name.startswith("cosmos.")}  # another Python's own modules are others
-    assert {image_file.code_piece(name) for name in ours} == {"code-worker"}, imported
-    if sys.version.startswith(f"{interpreters.VERSION}."):
-        assert {image_file.code_piece(name) for name in imported} == {"code-worker"}, imported
-    assert imported == image_file.WORKER
+    if not sys.version.startswith(f"{interpreters.VERSION}."):  # another Python's own modules are others
+        imported, expected = ({name for name in names if name[:7] == "cosmos."} for names in (imported, expected))
+    assert imported == expected
+    assert {image_file.code_piece(name) for name in imported} == {"code-worker"}
 
 
 SOURCE = '''"""Module."""
