@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,34 @@ def test_a_page_inside_the_release_is_refused_because_nobody_signed_it(image: Im
     cosmos("verify", image.out, "--key", image.public_key).ok()
     (image.folder / "link").symlink_to("out")
     cosmos("report", image.out, "-o", image.folder / "link" / "report.html").fails(2)
+
+
+@pytest.mark.parametrize("command", [("report", "out", "-o"), ("build", "--report")])
+def test_a_page_does_not_take_the_place_of_what_is_no_page(
+    image: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """The name of another file of the image, mistyped, made a page of it; a device was replaced by a file."""
+    monkeypatch.chdir(image.folder)
+    rest = (".", "--home", image.home, "--key", image.secret_key) if command[0] == "build" else ()
+    before = Path("image.toml").read_bytes()
+    assert "image.toml: is there, and is no page" in cosmos(*command, "image.toml", *rest).fails(2).err
+    assert Path("image.toml").read_bytes() == before
+    os.mkfifo("pipe")
+    cosmos(*command, "pipe", *rest).fails(2)
+    assert Path("pipe").is_fifo()
+    for _ in range(2):
+        cosmos(*command, "page.html", *rest).ok()
+    assert Path("page.html").read_bytes().startswith(b"<!DOCTYPE html>")
+
+
+def test_a_release_that_waits_for_its_signature_has_a_page(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    build = ("build", image.folder, "--home", image.home, "--out", tmp_path / "waiting", "--unsigned-release")
+    cosmos(*build, "--report", page).ok()
+    assert (tmp_path / "waiting" / "RELEASE.request").is_file()
+    assert "The signature was not checked" in ParsedPage(page.read_bytes()).text
+    (tmp_path / "waiting" / "more").write_text("")
+    assert "more: is not part of the release" in cosmos("report", tmp_path / "waiting", "-o", page).fails(7).err
 
 
 def test_a_release_with_another_file_than_it_names_has_no_page(image: ImageFixture, cosmos: Cosmos) -> None:

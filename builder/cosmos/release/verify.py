@@ -13,7 +13,7 @@ All differences of points 2 to 4 are collected and named together (`Differs`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -111,9 +111,14 @@ def demand_whole(folder: Path, release: Release, reporter: Reporter, workers: in
     return entries
 
 
-def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
-    """Yield a line for each file that is missing, is not as RELEASE.json names it, or does not belong there."""
-    named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects)}
+def file_differences(
+    folder: Path, release: Release, reporter: Reporter, besides: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield a line for each file that is missing, is not as RELEASE.json names it, or does not belong there.
+
+    The files `besides` may lie there, too.
+    """
+    named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects), *besides}
     for file in sorted(folder.iterdir()):
         if file.name not in named:
             yield f"{file.name}: is not part of the release"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import Answer
@@ -11,13 +12,18 @@ from cosmos.cli.terminal import surroundings
 from cosmos.durable import demand_writable, write_durably
 from cosmos.errors import Malformed
 from cosmos.links import real
+from cosmos.reading import read_if_there
+
+_PAGE_START: Final = b"<!DOCTYPE html>"
 
 
 def beside(file: Path, release: Path, command: str) -> str | None:
     """Return the release's folder as the page names it in links; None if it is not below the page's folder.
 
-    Raises `Malformed` if the page would lie inside the release; `command` is completed by the path of another place.
+    Raises `Malformed` if the page would lie inside the release, or in the place of something that is no page; `command`
+    is completed by the path of another place.
     """
+    _demand_page_or_nothing(file)
     page_folder, folder = real(file.parent), real(release)
     if page_folder.is_relative_to(folder):
         raise Malformed(
@@ -26,6 +32,12 @@ def beside(file: Path, release: Path, command: str) -> str | None:
             hint=f"{command} {os.path.normpath(folder.parent / 'report.html')}",
         )
     return folder.relative_to(page_folder).as_posix() if folder.is_relative_to(page_folder) else None
+
+
+def _demand_page_or_nothing(file: Path) -> None:
+    found = read_if_there(file, len(_PAGE_START))
+    if found and not found.startswith(_PAGE_START):
+        raise Malformed(str(file), "is there, and is no page", hint="remove it first, or name another file")
 
 
 def demand_place(wishes: Wishes) -> None:

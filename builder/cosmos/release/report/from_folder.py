@@ -26,6 +26,7 @@ from cosmos.resolve.locked import demand_right
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.tables import Table
 from cosmos.tree.entry import tree_of
+from cosmos.trust.signing_request import REQUEST_FILE, SIGNATURE_FILE
 
 _IMAGE_TOML: Final = b"image/image.toml"  # folders are above it if a path of the definition climbs
 
@@ -65,8 +66,11 @@ def read_release(folder: Path) -> Release:
 
 
 def demand_files(folder: Path, release: Release, reporter: Reporter) -> None:
-    """Raise `Differs` unless `folder` holds the files that `release` names, each with its digest, and no other."""
-    found = tuple(file_differences(folder, release, reporter))
+    """Raise `Differs` unless `folder` holds the files that `release` names, each with its digest, and no other.
+
+    What a release has that waits for its signature may lie there.
+    """
+    found = tuple(file_differences(folder, release, reporter, (REQUEST_FILE, SIGNATURE_FILE)))
     if found:
         problem = f"{counted(len(found), 'difference')} from {RELEASE_FILE}: {found[0]}"
         hint = "get the release again from its signer, or build it again"
