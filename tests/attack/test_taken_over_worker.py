@@ -510,6 +510,25 @@ os._exit(0)
     assert [soon_gone(int(pid)) for pid in done.stdout.split()] == [True] * 3
 
 
+def test_a_forked_zygote_dies_with_the_process_that_waits_though_the_program_lives():
+    code = f"""{BELOW}
+from cosmos.nova.workers import WORKER
+from cosmos.sandbox import zygote
+zygote.forked(WORKER)
+from cosmos.sandbox import probe
+probe.demand_sandbox(WORKER)
+[[mother, rest]] = below(os.getpid()).items()
+[held] = rest
+os.kill(mother, signal.SIGKILL)
+print(held, flush=True)
+input()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert soon_gone(int(program.stdout.readline()))
+        assert program.poll() is None, "the program lives"
+        program.communicate(b"\n")
+
+
 def test_whoever_asks_a_forked_zygote_that_was_killed_hears_it():
     code = f"""{BELOW}
 from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
