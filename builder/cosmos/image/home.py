@@ -23,7 +23,7 @@ from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.durable import write_durably
 from cosmos.image.definition import Definition, read_lock_bytes
-from cosmos.image.kept_release import Place, Seen, by_stat
+from cosmos.image.kept_release import Place, by_stat
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
 from cosmos.keyring.store_key import store_key
@@ -38,6 +38,7 @@ from cosmos.release.draft import Draft, draft_beside, sweep_beside
 from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
 from cosmos.staging.vendored import is_vendored, vendored_source
+from cosmos.stamps import Seen
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
 from cosmos.store.sealed import Seal, SealedStore

@@ -12,11 +12,9 @@ changes nothing: that is quicker by far than to make the same once more. The rec
      "rows": [[PLACE, PATH, WHAT, STAT], …]}    every file, by place and path
 
 A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. WHAT is a file's SHA-256 and mode, a link's target, or
-that there is no such file. STAT is device, inode, size, mtime, ctime and mode (stat(2)) of a file that had not changed
-for two seconds when it was hashed; a clock that counts in jiffies could hide a later change otherwise.
+that there is no such file. STAT is the stamp of a file that was hashed (`stamps`).
 
-Every file is hashed at each look. With `trusts_stat`, a file with the recorded STAT is not read: only root, or a person
-who writes to the disk itself, can set the ctime of a file.
+Every file is hashed at each look. With `trusts_stat`, a file with the recorded STAT is not read.
 
 Only what was verified is remembered: the record is written after a build that verified every star and warned of
 nothing, and only if no input changed meanwhile (`remembering`). What the record cannot know makes a build begin as
@@ -25,7 +23,6 @@ usual: remote galaxies, secrets, a policy that asks logs or badges. docs/decisio
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -38,25 +35,16 @@ from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError
 from cosmos.image.template_folder import template_folder
-from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
 from cosmos.records import dataclass
+from cosmos.stamps import Seen, seen_now, stamp
 from cosmos.store.interface import Store
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.local import LocalCarrier
 
 FORMAT: Final = 2
-SETTLED_NANOSECONDS: Final = 2_000_000_000  # ext4's clock counts in 4 ms, vfat's in 2 s
 ABSENT: Final = "absent"
 Place: TypeAlias = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What was seen of a file: what it is, and the stat by which it is known again; "" if it was too new."""
-
-    what: str
-    stat: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +162,7 @@ class Places:
                 about = (self.out / path).lstat()
         except (OSError, CosmosError):
             return Seen(what=f"{digest} 0", stat="")
-        seen = Seen(what=f"{digest} {about.st_mode:o}", stat=_stamp(about))
+        seen = Seen(what=f"{digest} {about.st_mode:o}", stat=stamp(about))
         return seen if self.known.get(place) == seen else Seen(what=seen.what, stat="")
 
     def listed(self, where: str) -> Iterator[str]:
@@ -199,18 +187,7 @@ class Places:
         return any(Path(folder, name).is_symlink() for folder, folders, _ in walk for name in folders)
 
     def _seen(self, number: int, place: Place) -> Seen:
-        before = os.fstat(number)
-        if not stat.S_ISREG(before.st_mode):
-            return Seen(what=f"mode {before.st_mode:o}", stat="")
-        stamp, known = _stamp(before), self.known.get(place)
-        if self.trusts_stat and known is not None and known.stat == stamp:
-            return known
-        hasher = hashlib.sha256()
-        while piece := os.read(number, READ_CHUNK_BYTES):
-            hasher.update(piece)
-        after = os.fstat(number)
-        is_settled = _stamp(after) == stamp and max(after.st_ctime_ns, after.st_mtime_ns) < self.settled
-        return Seen(what=f"{hasher.hexdigest()} {before.st_mode:o}", stat=stamp if is_settled else "")
+        return seen_now(number, self.settled, self.known.get(place) if self.trusts_stat else None)
 
 
 def unchanged(kept: Kept, places: Places, terms: str) -> dict[Place, Seen] | str:
@@ -250,7 +227,7 @@ def by_stat(known: Mapping[Place, Seen], galaxy: str, carrier: LocalCarrier) -> 
             return False
         try:
             with carrier.opened(path) as number:
-                return _stamp(os.fstat(number)) == seen.stat
+                return stamp(os.fstat(number)) == seen.stat
         except (OSError, CosmosError):
             return False  # whoever reads it says why
 
@@ -270,11 +247,6 @@ def terms_digest(terms: Mapping[str, Json]) -> str:
 def absolute(path: Path) -> str:
     """Return the path without links, as text that JSON can hold."""
     return os.fsencode(path.resolve()).hex()
-
-
-def _stamp(about: os.stat_result) -> str:
-    fields = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_mode)
-    return " ".join(map(str, fields))
 
 
 def _is_absent(error: CosmosError) -> bool:

@@ -16,7 +16,7 @@ from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.image.definition import Definition, read_definition
 from cosmos.image.flow import Built
-from cosmos.image.kept_release import ABSENT, Kept, Place, Places, Seen, absolute, kept_key, looked_at, write_kept
+from cosmos.image.kept_release import ABSENT, Kept, Place, Places, absolute, kept_key, looked_at, write_kept
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
 from cosmos.image.vendored_definition import packed_digest
 from cosmos.image.world import World
@@ -24,6 +24,7 @@ from cosmos.model.lock import LOCK_FILE
 from cosmos.reading import ENVELOPE_SUFFIX
 from cosmos.records import dataclass
 from cosmos.staging.source import INDEX_FILE, statement_path
+from cosmos.stamps import Seen
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.opening import galaxy_folder
 from cosmos.trust.chain import CHAIN_FOLDER, step_file

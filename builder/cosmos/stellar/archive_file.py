@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.content import Content
+from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, unpack_limit
 from cosmos.pack.star_archive import StarContents, star_contents, unpacked_star
-from cosmos.reading import file_content
+from cosmos.reading import file_content, open_plain
 from cosmos.records import dataclass
 from cosmos.spool import Spool
 
@@ -35,6 +36,12 @@ def open_archive(path: Path) -> ArchiveFile:
     """Return the archive at `path`, whose name ends in one of `SUFFIXES`; raises `Malformed` or `Refused`."""
     data = file_content(path, MAX_STAR_ARCHIVE_BYTES)
     return ArchiveFile(name=path.name, data=data, tar=unpacked_star(data, path.name, Spool()))
+
+
+def archive_digest(path: Path) -> Digest:
+    """Return the digest of the archive at `path`, from its bytes. Raises `Malformed` and `OSError`."""
+    with open_plain(path) as stream:
+        return Digest.of_stream(stream)
 
 
 def archive_suffix(file_name: str) -> str:

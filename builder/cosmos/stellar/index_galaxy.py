@@ -16,7 +16,7 @@ its statement is refused, and so is a star that an index has listed with other b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -36,9 +36,9 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.plain_toml import plain_text
-from cosmos.reading import envelope_of, is_there, open_plain, read_bounded
+from cosmos.reading import envelope_of, is_there, read_bounded
 from cosmos.records import dataclass
-from cosmos.stellar.archive_file import SUFFIXES, archive_suffix, open_archive
+from cosmos.stellar.archive_file import SUFFIXES, archive_digest, archive_suffix, open_archive
 from cosmos.stellar.catalogues import catalogue_bytes, demand_catalogue, has_catalogue, newest, remove_old_catalogues
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.index_formats import as_format, kept_format
@@ -113,17 +113,19 @@ def index_galaxy(
     reporter: Reporter,
     fewer: Fewer = "wait",
     number: int | None = None,
+    digest: Callable[[Path], Digest] = archive_digest,
 ) -> Indexed:
     """Update statements, index, catalogue, snapshot and signatures; `today` is YYYY.MM.DD.
 
-    `number` is the format of the index; if it is None, the galaxy keeps its format.
+    `number` is the format of the index; if it is None, the galaxy keeps its format. `digest` returns the digest of an
+    archive that has a statement. An archive without a statement is always read.
 
     If the new index has fewer signatures than the old one, it waits for the others, unless `fewer` says "publish".
     Raises `Refused` or `Malformed` with the file's name.
     """
     with galaxy.publishing(reporter):
         old = galaxy.index()
-        stated, made = _all_stated(galaxy, old, reporter)
+        stated, made = _all_stated(galaxy, old, reporter, digest)
         _demand_unchanged(galaxy, old, stated)
         catalogue = catalogue_bytes(galaxy, old.name, (one.statement for one in stated))
         listing = replace(_listing(old, stated), catalogue=CataloguePin.of(catalogue))
@@ -219,7 +221,9 @@ def _sign(galaxy: GalaxyFolder, one: _Stated, authors: Sequence[SecretKey]) -> i
     return sign_parsed(galaxy.statement_file(one.stem), STAR_TYPE, one.data, before, authors)
 
 
-def _all_stated(galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter) -> tuple[list[_Stated], list[_Stated]]:
+def _all_stated(
+    galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter, digest: Callable[[Path], Digest]
+) -> tuple[list[_Stated], list[_Stated]]:
     """Return the statement of every archive in packages/, and the new ones among them. Nothing is written."""
     known = _statements(galaxy, reporter)
     stated: list[_Stated] = []
@@ -232,7 +236,7 @@ def _all_stated(galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter) -> t
             found = _stated_now(galaxy, file, old.name, old.seq + 1)
             made.append(found)
         else:
-            _demand_same(file, found.statement)
+            _demand_same(file, digest(file), found.statement)
         _warn_of_other(galaxy.statement_file(found.stem), found, reporter)
         stated.append(found)
     stated.sort(key=lambda one: one.order)
@@ -346,9 +350,7 @@ def _warn_of_other(file: Path, one: _Stated, reporter: Reporter) -> None:
     reporter.warn(f"{envelope}: was signed as {as_what}: the signature does not count")
 
 
-def _demand_same(file: Path, statement: Statement) -> None:
-    with open_plain(file) as stream:
-        got = Digest.of_stream(stream)
+def _demand_same(file: Path, got: Digest, statement: Statement) -> None:
     if got != statement.archive:
         raise Refused(
             str(file),

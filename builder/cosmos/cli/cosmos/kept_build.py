@@ -16,11 +16,9 @@ from cosmos.cli.terminal import surroundings
 from cosmos.digest import Digest
 from cosmos.image.home_config import home_settings
 from cosmos.image.kept_release import (
-    SETTLED_NANOSECONDS,
     Kept,
     Place,
     Places,
-    Seen,
     kept_key,
     read_kept,
     terms_digest,
@@ -34,6 +32,7 @@ from cosmos.model.home_settings import HomeSettings
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
+from cosmos.stamps import SETTLED_NANOSECONDS, Seen
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import NotSealed, Seal, SealedStore
 from cosmos.transport.local import LocalCarrier

@@ -10,9 +10,10 @@ import click
 from cosmos.cli.network import network
 from cosmos.cli.terminal import surroundings
 from cosmos.image.home import Home
-from cosmos.image.kept_release import Place, Seen
+from cosmos.image.kept_release import Place
 from cosmos.model.reporter import Reporter
 from cosmos.staging.vendored import is_vendored
+from cosmos.stamps import Seen
 
 
 def world_at(
