@@ -4,21 +4,26 @@
 changes nothing: that is quicker by far than to make the same once more. The record lies in the store, sealed
 (`store.sealed`), under the paths of the image and of the release:
 
-    {"format": 2, "terms": …,                   the digest of the terms: the program, the options, the machine
+    {"format": 3, "terms": …,                   the digest of the terms: the program, the options, the machine
      "template": …, "folder": …,                the name of the template, and its folder
      "content-root": …, "remarks": …,           for the answer: what the caller wants to say again
      "galaxies": {NAME: [FOLDER, NEXT, WAY]},   each local galaxy, the path of the trust.toml that would follow, and
                                                 how image.toml names the folder: a link on the way may be exchanged
+     "remotes": {NAME: ADDRESS},                each galaxy that is reached by a network
      "rows": [[PLACE, PATH, WHAT, STAT], …]}    every file, by place and path
 
 A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. WHAT is a file's SHA-256 and mode, a link's target, or
 that there is no such file. STAT is the stamp of a file that was hashed (`stamps`).
 
+Of a remote galaxy, a build takes what the store has. So its archives have the place `store`; its index and statements
+have `kept NAME`, with the digests of a document and of its envelope for WHAT. The place `remote NAME` is the galaxy
+itself: a build asks it for one file, the trust.toml that would follow, and this look asks for it, too.
+
 Every file is hashed at each look. With `trusts_stat`, a file with the recorded STAT is not read.
 
 Only what was verified is remembered: the record is written after a build that verified every star and warned of
 nothing, and only if no input changed meanwhile (`remembering`). What the record cannot know makes a build begin as
-usual: remote galaxies, secrets, a policy that asks logs or badges. docs/decisions/0041 has the rules.
+usual: secrets, a policy that asks logs or badges. docs/decisions/0041 has the rules.
 """
 
 from __future__ import annotations
@@ -29,12 +34,13 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError
+from cosmos.errors import CosmosError, WorldFailed
 from cosmos.image.template_folder import template_folder
+from cosmos.limits import MAX_ENVELOPE_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
 from cosmos.records import dataclass
 from cosmos.stamps import Seen, seen_now, stamp
@@ -42,7 +48,10 @@ from cosmos.store.interface import Store
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.local import LocalCarrier
 
-FORMAT: Final = 2
+if TYPE_CHECKING:
+    from cosmos.staging.source import Source
+
+FORMAT: Final = 3
 ABSENT: Final = "absent"
 Place: TypeAlias = tuple[str, str]
 
@@ -57,6 +66,7 @@ class Kept:
     content_root: str
     remarks: Mapping[str, Json]
     galaxies: Mapping[str, tuple[str, str, str]]
+    remotes: Mapping[str, str]
     rows: Mapping[Place, Seen]
 
     def names(self, place: str) -> frozenset[str]:
@@ -75,6 +85,7 @@ class Kept:
                 "content-root": self.content_root,
                 "remarks": dict(self.remarks),
                 "galaxies": {name: [*row] for name, row in self.galaxies.items()},
+                "remotes": dict(self.remotes),
                 "rows": rows,
             }
         )
@@ -100,6 +111,7 @@ def read_kept(store: Store, key: Digest) -> Kept | None:
         content_root=found["content-root"],
         remarks=found["remarks"],
         galaxies={name: (folder, following, way) for name, (folder, following, way) in found["galaxies"].items()},
+        remotes=found["remotes"],
         rows={(place, path): Seen(what=what, stat=seen) for place, path, what, seen in found["rows"]},
     )
 
@@ -111,7 +123,10 @@ def write_kept(store: Store, key: Digest, kept: Kept) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where the files are, and how they are looked at. `settled` is a time before which a change is old enough."""
+    """Where the files are, and how they are looked at. `settled` is a time before which a change is old enough.
+
+    `sources` are the remote galaxies.
+    """
 
     image: Path
     home: Path
@@ -121,6 +136,7 @@ class Places:
     settled: int
     known: Mapping[Place, Seen] = field(default_factory=dict)
     trusts_stat: bool = False
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
     def look(self, place: Place) -> Seen:
         """Return what is at a place now. A file that cannot be read is told by what the system says of it."""
@@ -129,8 +145,11 @@ class Places:
             if where.startswith("galaxy "):
                 with self.galaxies[where.removeprefix("galaxy ")].opened(path) as number:
                     return self._seen(number, place)
-            root = {"image": self.image, "home": self.home, "out": self.out, "template": self.template}[where]
-            file = root / path
+            if where.startswith("kept "):
+                return self._kept(where.removeprefix("kept "), path)
+            if where.startswith("remote "):
+                return self._asked(where.removeprefix("remote "), path)
+            file = self._root(where) / path
             facts = file.lstat()
             if stat.S_ISLNK(facts.st_mode) and where in ("template", "out"):
                 return Seen(what=f"link to {os.fsencode(file.readlink()).hex()}", stat="")
@@ -154,12 +173,14 @@ class Places:
         if digest == ABSENT:
             return Seen(what=ABSENT, stat="")
         where, path = place
+        if where.startswith("kept "):
+            return Seen(what=digest, stat="")
         try:
             if where.startswith("galaxy "):
                 with self.galaxies[where.removeprefix("galaxy ")].opened(path) as number:
                     about = os.fstat(number)
             else:
-                about = (self.out / path).lstat()
+                about = (self._root(where) / path).lstat()
         except (OSError, CosmosError):
             return Seen(what=f"{digest} 0", stat="")
         seen = Seen(what=f"{digest} {about.st_mode:o}", stat=stamp(about))
@@ -170,7 +191,7 @@ class Places:
 
         An empty folder of the template or of the release is listed, too, with a slash at its end.
         """
-        root = {"home": self.home / "trust", "out": self.out, "template": self.template}[where]
+        root = self.home / "trust" if where == "home" else self._root(where)
         base = self.home if where == "home" else root
         for folder, folders, files in sorted(os.walk(root)):
             links = [name for name in folders if Path(folder, name).is_symlink()]
@@ -185,6 +206,26 @@ class Places:
         """Return whether a folder of the home's trust is a link: what is behind it is not looked at."""
         walk = sorted(os.walk(self.home / "trust"))
         return any(Path(folder, name).is_symlink() for folder, folders, _ in walk for name in folders)
+
+    def _root(self, where: str) -> Path:
+        if where == "store":
+            return self.home / "store"
+        return {"image": self.image, "home": self.home, "out": self.out, "template": self.template}[where]
+
+    def _kept(self, galaxy: str, digest: str) -> Seen:
+        file = self.sources[galaxy].kept_file(Digest.parse(digest))
+        if file is None:
+            return Seen(what=ABSENT, stat="")
+        return Seen(what=kept_as(file.digest, None if file.envelope is None else Digest.of(file.envelope)), stat="")
+
+    def _asked(self, galaxy: str, path: str) -> Seen:
+        """Ask a remote galaxy for a file. A galaxy that is away has none: `demand_newest_trust` says the same."""
+        carrier = self.sources[galaxy].carrier
+        try:
+            data = b"" if carrier is None else carrier.read(path, max_bytes=MAX_ENVELOPE_BYTES)
+        except WorldFailed:
+            return Seen(what=ABSENT, stat="")
+        return Seen(what=str(Digest.of(data)), stat="")
 
     def _seen(self, number: int, place: Place) -> Seen:
         return seen_now(number, self.settled, self.known.get(place) if self.trusts_stat else None)
@@ -232,6 +273,11 @@ def by_stat(known: Mapping[Place, Seen], galaxy: str, carrier: LocalCarrier) -> 
             return False  # whoever reads it says why
 
     return is_unchanged
+
+
+def kept_as(document: Digest, envelope: Digest | None) -> str:
+    """Return what a record says of a document and its envelope in the store."""
+    return f"{document.hex} {ABSENT if envelope is None else envelope.hex}"
 
 
 def looked_at(places: Places, wanted: Iterable[Place]) -> dict[Place, Seen]:

@@ -16,15 +16,16 @@ from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.image.definition import Definition, read_definition
 from cosmos.image.flow import Built
-from cosmos.image.kept_release import ABSENT, Kept, Place, Places, absolute, kept_key, looked_at, write_kept
+from cosmos.image.kept_release import ABSENT, Kept, Place, Places, absolute, kept_as, kept_key, looked_at, write_kept
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
 from cosmos.image.vendored_definition import packed_digest
 from cosmos.image.world import World
 from cosmos.model.lock import LOCK_FILE
 from cosmos.reading import ENVELOPE_SUFFIX
 from cosmos.records import dataclass
-from cosmos.staging.source import INDEX_FILE, statement_path
+from cosmos.staging.source import INDEX_FILE, Source, statement_path
 from cosmos.stamps import Seen
+from cosmos.store.blobs import blob_path
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.opening import galaxy_folder
 from cosmos.trust.chain import CHAIN_FOLDER, step_file
@@ -34,10 +35,15 @@ _ENVELOPE: Final = ENVELOPE_SUFFIX
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Before:
-    """What was seen of the small inputs before the build."""
+    """What was seen of the small inputs before the build.
+
+    `following` is the path of the trust.toml that would follow the accepted one, "" without pinned keys.
+    """
 
     places: Places
     galaxies: Mapping[str, tuple[str, str, str]]
+    remotes: Mapping[str, str]
+    following: str
     rows: Mapping[Place, Seen]
 
 
@@ -52,12 +58,16 @@ def before_build(
         return None
     carriers: dict[str, LocalCarrier] = {}
     ways: dict[str, str] = {}
+    sources: dict[str, Source] = {}
     for asked in definition.image.galaxies:
         source = world.source(asked.name, asked.url, definition.folder)
-        if not isinstance(source.carrier, LocalCarrier) or source.is_vendored:
+        if source.carrier is None or source.is_vendored:
             return None
-        carriers[asked.name] = source.carrier
-        ways[asked.name] = str(galaxy_folder(asked.url, Path()))
+        if isinstance(source.carrier, LocalCarrier):
+            carriers[asked.name] = source.carrier
+            ways[asked.name] = str(galaxy_folder(asked.url, Path()))
+        else:
+            sources[asked.name] = source
     trusted = world.locked_trust
     following = "" if trusted.digest is None else f"{CHAIN_FOLDER}/{step_file(trusted.version + 1)}"
     template = template_folder(definition.folder, definition.image.template)
@@ -69,6 +79,7 @@ def before_build(
         galaxies=carriers,
         settled=settled,
         known=known,
+        sources=sources,
     )
     if places.follows_links():
         return None
@@ -76,7 +87,9 @@ def before_build(
     small = tuple(_small(places, galaxies))
     if any("\udc80" <= char <= "\udcff" for _, path in small for char in path):
         return None  # a file beside trust.toml whose name is not UTF-8: no record can name it
-    return Before(places=places, galaxies=galaxies, rows=looked_at(places, small))
+    remotes = {str(asked.name): asked.url for asked in definition.image.galaxies if asked.name in sources}
+    rows = looked_at(places, small)
+    return Before(places=places, galaxies=galaxies, remotes=remotes, following=following, rows=rows)
 
 
 def remember(
@@ -108,10 +121,17 @@ def remember(
         content_root=str(built.content_root),
         remarks=remarks,
         galaxies=before.galaxies,
-        rows={**after, **rows},
+        remotes=before.remotes,
+        rows={**after, **rows, **_unasked(before)},
     )
     write_kept(world.made, kept_key(definition.folder, places.out), kept)
     return True
+
+
+def _unasked(before: Before) -> dict[Place, Seen]:
+    """Return what the build asked the remote galaxies for, last. If one had had it, the build would not be here."""
+    names = before.remotes if before.following else ()
+    return {(f"remote {name}", before.following): Seen(what=ABSENT, stat="") for name in names}
 
 
 def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place, str | None]:
@@ -125,7 +145,17 @@ def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place,
     )
     wanted: dict[Place, str | None] = {("image", name): None for name in named if name}
     wanted |= {("template", path): None for path in places.listed("template")}
+    wanted |= {
+        (f"kept {galaxy.name}", str(galaxy.index)): None
+        for galaxy in built.ready.lock.galaxies
+        if galaxy.name in places.sources
+    }
     for item in built.acquired.stars.values():
+        if item.star.galaxy in places.sources:
+            kept = kept_as(item.star.statement, item.envelope)
+            wanted[f"kept {item.star.galaxy}", str(item.star.statement)] = kept
+            wanted["store", blob_path(item.star.archive)] = item.star.archive.hex
+            continue
         where = f"galaxy {item.star.galaxy}"
         statement = statement_path(item.stem)
         wanted[where, statement] = item.star.statement.hex

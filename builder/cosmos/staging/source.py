@@ -183,7 +183,11 @@ class Source:
 
     def has_kept(self, digest: Digest) -> bool:
         """Return whether the store has the document with this digest."""
-        return self._kept("", digest) is not None
+        return self.kept_file(digest) is not None
+
+    def kept_file(self, digest: Digest) -> SignedFile | None:
+        """Return the document with this digest as the store has it, or None; nothing in it is verified."""
+        return self._kept("", digest)
 
     def keep(self, file: SignedFile) -> None:
         """Keep a verified document and its envelope, so that an offline build finds them.

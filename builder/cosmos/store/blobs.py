@@ -52,6 +52,11 @@ USERS: Final = "users"
 _READ_ONLY: Final = 0o444  # a slip of a person's editor must not change a blob
 
 
+def blob_path(digest: Digest) -> str:
+    """Return the path of a blob in the folder of a store."""
+    return f"blobs/{digest.hex[:2]}/{digest.hex}"
+
+
 class NotStored(WorldFailed):
     """The store does not hold a blob that was asked for."""
 

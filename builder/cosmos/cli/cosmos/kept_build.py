@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.own_program import own_terms
@@ -29,6 +30,7 @@ from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.home_settings import HomeSettings
+from cosmos.model.names import GalaxyName
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
@@ -36,6 +38,9 @@ from cosmos.stamps import SETTLED_NANOSECONDS, Seen
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import NotSealed, Seal, SealedStore
 from cosmos.transport.local import LocalCarrier
+
+if TYPE_CHECKING:
+    from cosmos.staging.source import Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +108,7 @@ def look(asked: Question) -> Unchanged | str:
         return "this home has built nothing yet"
     folder = StoreFolder(asked.home / "store")
     with folder.hold():
-        return _looked(asked, SealedStore(folder, Seal(store_key(asked.home))))
+        return _looked(asked, folder)
 
 
 def known_files(asked: Question) -> Mapping[Place, Seen]:
@@ -118,8 +123,8 @@ def known_files(asked: Question) -> Mapping[Place, Seen]:
     return {} if kept is None else kept.rows
 
 
-def _looked(asked: Question, store: SealedStore) -> Unchanged | str:
-    key = kept_key(asked.image, asked.out)
+def _looked(asked: Question, folder: StoreFolder) -> Unchanged | str:
+    store, key = SealedStore(folder, Seal(store_key(asked.home))), kept_key(asked.image, asked.out)
     try:
         kept = read_kept(store, key)
     except NotSealed as forged:
@@ -127,7 +132,7 @@ def _looked(asked: Question, store: SealedStore) -> Unchanged | str:
         return "the store's record of the release was changed"
     if kept is None:
         return "this home has not built it into this folder yet"
-    seen = unchanged(kept, _places(asked, kept), asked.terms)
+    seen = unchanged(kept, _places(asked, kept, folder), asked.terms)
     if isinstance(seen, str):
         return seen
     _keep_stats(store, key, kept, seen)
@@ -143,7 +148,7 @@ def _looked(asked: Question, store: SealedStore) -> Unchanged | str:
     )
 
 
-def _places(asked: Question, kept: Kept) -> Places:
+def _places(asked: Question, kept: Kept, store: StoreFolder) -> Places:
     return Places(
         image=asked.image,
         home=asked.home,
@@ -153,7 +158,25 @@ def _places(asked: Question, kept: Kept) -> Places:
         settled=asked.settled,
         known=kept.rows,
         trusts_stat=asked.trusts_stat,
+        sources=_sources(asked, kept, store) if kept.remotes else {},
     )
+
+
+def _sources(asked: Question, kept: Kept, store: StoreFolder) -> Mapping[str, Source]:
+    """Return the remote galaxies of the last build. No connection is made yet."""
+    from cosmos.cli.network import network  # without such a galaxy, none of this is needed
+    from cosmos.staging.source import Source
+    from cosmos.transport.opening import open_carrier
+
+    reached = network()
+    return {
+        name: Source(
+            galaxy=GalaxyName(name),
+            carrier=open_carrier(address, asked.image, store.partial_dir, reached),
+            store=store,
+        )
+        for name, address in kept.remotes.items()
+    }
 
 
 def _keep_stats(store: SealedStore, key: Digest, kept: Kept, seen: Mapping[Place, Seen]) -> None:
@@ -170,6 +193,7 @@ def _keep_stats(store: SealedStore, key: Digest, kept: Kept, seen: Mapping[Place
                 content_root=kept.content_root,
                 remarks=kept.remarks,
                 galaxies=kept.galaxies,
+                remotes=kept.remotes,
                 rows=rows,
             ),
         )
