@@ -5,7 +5,7 @@ resolved (image.resolution) -> compared with the old lock -> the new lock, writt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from cosmos.image.outputs.formats import level_of
 from cosmos.image.resolution import Upgrade, resolution
 from cosmos.image.world import World
 from cosmos.model.lock import Lock, LockedStar
-from cosmos.model.names import StarName
+from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.plain_toml import plain_text
 from cosmos.records import dataclass
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless
 from cosmos.resolve.stale import differences
-from cosmos.staging.galaxies import tell_shell_scripts, tell_unknown_keys
+from cosmos.staging.galaxies import OpenGalaxy, tell_shell_scripts, tell_unknown_keys
 
 _HEADER = b"""\
 # Every star of this image, pinned. Written by `cosmos freeze`; not to be edited by hand.
@@ -32,11 +32,15 @@ _HEADER = b"""\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedLock:
-    """A lock that is ready to be written, and its bytes. `before` is the old lock; None if the image had no lock."""
+    """A lock that is ready to be written, and its bytes. `before` is the old lock; None if the image had no lock.
+
+    `galaxies` are those that it was resolved against.
+    """
 
     lock: Lock
     data: bytes
     before: Lock | None
+    galaxies: Mapping[GalaxyName, OpenGalaxy]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +50,7 @@ class FrozenLock:
     lock: Lock
     data: bytes
     changed: bool
+    galaxies: Mapping[GalaxyName, OpenGalaxy]
 
 
 def freeze(
@@ -60,7 +65,7 @@ def freeze(
     world.store.sweep()
     prepared = prepare(definition, world, upgrade=upgrade, allow_downgrade=allow_downgrade, as_of=as_of)
     changed = world.write_lock(definition, prepared.data)
-    return FrozenLock(lock=prepared.lock, data=prepared.data, changed=changed)
+    return FrozenLock(lock=prepared.lock, data=prepared.data, changed=changed, galaxies=prepared.galaxies)
 
 
 def prepare(
@@ -86,7 +91,7 @@ def prepare(
     manifests = found.manifests
     tell_unknown_keys(found.galaxies.values(), manifests, world.reporter)
     tell_shell_scripts(manifests, world.reporter, "cosmos build")
-    return PreparedLock(lock=lock, data=data, before=found.seen)
+    return PreparedLock(lock=lock, data=data, before=found.seen, galaxies=found.galaxies)
 
 
 def check(definition: Definition) -> Lock:

@@ -96,6 +96,11 @@ def kept_key(image: Path, out: Path) -> Digest:
     return digest_of({"what": "kept-release", "image": absolute(image), "out": absolute(out)})
 
 
+def frozen_key(image: Path) -> Digest:
+    """Return the key of the record for the lock of the image in the folder `image`."""
+    return digest_of({"what": "kept-lock", "image": absolute(image)})
+
+
 def read_kept(store: Store, key: Digest) -> Kept | None:
     """Return the record, or None if the sealed store has none of this format. Raises `NotSealed`."""
     data = store.get_result(key)
@@ -125,7 +130,7 @@ def write_kept(store: Store, key: Digest, kept: Kept) -> None:
 class Places:
     """Where the files are, and how they are looked at. `settled` is a time before which a change is old enough.
 
-    `sources` are the remote galaxies.
+    `sources` are the remote galaxies. A lock `has_release` false: what is at `out` does not count.
     """
 
     image: Path
@@ -137,6 +142,7 @@ class Places:
     known: Mapping[Place, Seen] = field(default_factory=dict)
     trusts_stat: bool = False
     sources: Mapping[str, Source] = field(default_factory=dict)
+    has_release: bool = True
 
     def look(self, place: Place) -> Seen:
         """Return what is at a place now. A file that cannot be read is told by what the system says of it."""
@@ -244,7 +250,7 @@ def unchanged(kept: Kept, places: Places, terms: str) -> dict[Place, Seen] | str
     for name, (folder, _, way) in kept.galaxies.items():
         if absolute(places.image / way) != folder:
             return f"galaxy {name}: its folder"
-    for where in ("template", "home", "out"):
+    for where in ("template", "home", *(("out",) if places.has_release else ())):
         now = frozenset(places.listed(where))
         before = kept.names(where)
         if where == "out" and RELEASE_ENVELOPE not in before:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.image.definition import Definition, read_definition
-from cosmos.image.flow import Built
 from cosmos.image.kept_release import ABSENT, Kept, Place, Places, absolute, kept_as, kept_key, looked_at, write_kept
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
 from cosmos.image.vendored_definition import packed_digest
@@ -29,6 +28,9 @@ from cosmos.store.blobs import blob_path
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.opening import galaxy_folder
 from cosmos.trust.chain import CHAIN_FOLDER, step_file
+
+if TYPE_CHECKING:
+    from cosmos.image.flow import Built  # a freeze needs no other part of a build
 
 _ENVELOPE: Final = ENVELOPE_SUFFIX
 
@@ -45,6 +47,14 @@ class Before:
     remotes: Mapping[str, str]
     following: str
     rows: Mapping[Place, Seen]
+
+    def again(self) -> Mapping[Place, Seen] | None:
+        """Return what is to be seen of them now, or None if something changed."""
+        after = looked_at(self.places, _small(self.places, self.galaxies))
+        is_same = after.keys() == self.rows.keys() and all(
+            after[at].what == seen.what for at, seen in self.rows.items()
+        )
+        return after if is_same else None
 
 
 def before_build(
@@ -100,8 +110,8 @@ def remember(
     galaxies = {galaxy.name: galaxy for galaxy in built.ready.lock.galaxies}
     if built.acquired.accepted or any(not galaxy.seq for galaxy in galaxies.values()):
         return False  # an index without a seq lists no statements: they were made from the archives
-    after = looked_at(places, _small(places, before.galaxies))
-    if after.keys() != before.rows.keys() or any(after[place].what != seen.what for place, seen in before.rows.items()):
+    after = before.again()
+    if after is None:
         return False
     wanted = _wanted(places, definition, built)
     rows = {
@@ -136,15 +146,7 @@ def _unasked(before: Before) -> dict[Place, Seen]:
 
 def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place, str | None]:
     """Return every other file with the digest that the build found; None for one to be read again."""
-    named = (
-        IMAGE_FILE,
-        *definition.bases,
-        *definition.constellation_files,
-        definition.image.finish,
-        definition.image.trust,
-    )
-    wanted: dict[Place, str | None] = {("image", name): None for name in named if name}
-    wanted |= {("template", path): None for path in places.listed("template")}
+    wanted: dict[Place, str | None] = dict.fromkeys(of_definition(places, definition))
     wanted |= {
         (f"kept {galaxy.name}", str(galaxy.index)): None
         for galaxy in built.ready.lock.galaxies
@@ -163,6 +165,13 @@ def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place,
         wanted[where, item.star.file] = item.star.archive.hex
     wanted |= {("out", name): written.digest.hex for name, written in built.written.items()}
     return wanted
+
+
+def of_definition(places: Places, definition: Definition) -> Iterator[Place]:
+    """Yield every file of the definition and of its template."""
+    named = (IMAGE_FILE, *definition.bases, *definition.constellation_files)
+    yield from (("image", name) for name in (*named, definition.image.finish, definition.image.trust) if name)
+    yield from (("template", path) for path in places.listed("template"))
 
 
 def _small(places: Places, galaxies: Mapping[str, tuple[str, str, str]]) -> Iterator[Place]:

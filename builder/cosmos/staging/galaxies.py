@@ -7,7 +7,7 @@ verified again under the newest trust anchors.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -157,6 +157,10 @@ class OpenGalaxy:
         if verified is None:
             verified = self._statements[candidate] = self._verified(candidate)
         return verified
+
+    def statements_read(self) -> Mapping[str, Digest]:
+        """Return the digest of each statement that was read and verified, by the stem of its files."""
+        return {self.stem(candidate): verified.digest for candidate, verified in self._statements.items()}
 
     def statement_files(self, candidate: Candidate) -> list[Expected]:
         """Return what is to be fetched for the candidate's statement, or for upstream's manifest."""

@@ -16,7 +16,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
-from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
+from cosmos.cli.cosmos.kept_build import Question, Unchanged, how_seen, look, question
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option, var_option, vars_option
 from cosmos.cli.cosmos.page_file import demand_place, write_page
 from cosmos.cli.options import FILE, FOLDER, IMAGE, SECRET_KEY, json_option
@@ -216,10 +216,7 @@ def _signing(key_file: Path | None, passphrase_fd: int | None, *, elsewhere: boo
 def _unchanged(asked: Question, found: Unchanged, wishes: Wishes) -> Answer:
     """Say again what was said of the release when it was made, and return the answer."""
     reporter = surroundings().reporter(quiet=wishes.quiet)
-    how = f"{found.hashed:,} of {found.files:,} files were hashed again" + (
-        ", the others have the stat of the last build" if found.hashed < found.files else ""
-    )
-    reporter.step(f"nothing changed: {how}")
+    reporter.step(how_seen(found.files, found.hashed))
     if wishes.explain:
         reporter.note("no layer was looked at: every input and every file of the release is as it was")
     warnings = [text for text in found.texts("warnings") if text != UNSIGNED or not found.signed]

@@ -39,6 +39,11 @@ _DATE = re.compile(r"[0-9]{4}([-.])[0-9]{2}\1[0-9]{2}", re.ASCII)
     metavar="DATE",
     help="Freeze against each galaxy's last snapshot of this date (2026-11-20) or before, instead of its newest.",
 )
+@click.option(
+    "--trust-stat",
+    is_flag=True,
+    help="Take a file that has the size, times and inode of the last freeze for unchanged, without hashing it again.",
+)
 @click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
 @click.option(
     "--root", type=FOLDER, help="Without IMAGE: lock the stars that are installed on the system in this folder."
@@ -62,6 +67,7 @@ def freeze_command(
     upgraded: tuple[str, ...],
     lowered: tuple[str, ...],
     as_of: str | None,
+    trust_stat: bool,
     offline: bool,
     root: Path | None,
     image_of: Path | None,
@@ -72,10 +78,12 @@ def freeze_command(
 ) -> None:
     """Resolve IMAGE's stars and pin each in universe.lock.toml.
 
+    If nothing changed since a freeze that changed nothing, this is seen from the bytes of every file that it read.
+
     Without IMAGE, pin the stars that are installed on this system (or on the system at --root).
     """
     if image is None:
-        _demand_no_image_option(upgraded, asks=only_check or as_of is not None or key_file is not None)
+        _demand_no_image_option(upgraded, asks=only_check or trust_stat or as_of is not None or key_file is not None)
         from cosmos.cli.cosmos.freeze_system import freeze_live
 
         return freeze_live(root, offline, image_of, as_json)
@@ -84,10 +92,21 @@ def freeze_command(
     if only_check and upgraded:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
     date = None if as_of is None else _date(as_of, reads_galaxies=not (offline or only_check))
-    from cosmos.cli.cosmos.freeze_image import check_image, freeze_image
-
     if only_check:
+        from cosmos.cli.cosmos.freeze_image import check_image
+
         return check_image(image, as_json=as_json)
+    if trust_stat and key_file is not None:
+        raise click.UsageError("--trust-stat is not for a lock that is to be signed: every file is read for one")
+    asked = None
+    if key_file is None and date is None and not offline:
+        from cosmos.cli.cosmos.kept_freeze import asked_to_freeze, is_frozen
+
+        asked = asked_to_freeze(image, home, upgraded, lowered, trusts_stat=trust_stat)
+        if asked is not None and is_frozen(asked, as_json=as_json):
+            return None
+    from cosmos.cli.cosmos.freeze_image import freeze_image
+
     return freeze_image(
         image,
         upgraded,
@@ -97,6 +116,7 @@ def freeze_command(
         key_file=key_file,
         passphrase_fd=passphrase_fd,
         home=home,
+        asked=asked,
         as_json=as_json,
     )
 
@@ -111,7 +131,7 @@ def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:
             hint=f"cosmos freeze {taken} --upgrade",
         )
     if upgraded or asks:
-        raise click.UsageError("--check, --upgrade, --as-of and --sign belong to an IMAGE")
+        raise click.UsageError("--check, --upgrade, --as-of, --trust-stat and --sign belong to an IMAGE")
 
 
 def _date(text: str, *, reads_galaxies: bool) -> str:

@@ -9,17 +9,21 @@ from typing import Literal
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.cosmos.counting import Counting
+from cosmos.cli.cosmos.kept_build import Question
+from cosmos.cli.cosmos.kept_freeze import remarks_of, tell_frozen
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.passphrase import load_secret_keys
-from cosmos.cli.terminal import answer
+from cosmos.cli.terminal import answer, surroundings
 from cosmos.image.definition import Definition, read_definition
 from cosmos.image.freeze import check, freeze
 from cosmos.image.known_signatures import known_signatures
 from cosmos.image.preflight import demand_sound
+from cosmos.image.remembering import before_build
+from cosmos.image.remembering_lock import remember_lock
 from cosmos.image.signed_lock import sign_lock
 from cosmos.image.template import stand_ins
 from cosmos.model.names import StarName
-from cosmos.model.reporter import counted
 
 EVERY_STAR = "*"  # what --upgrade gets without a name
 
@@ -42,27 +46,29 @@ def freeze_image(
     key_file: Path | None,
     passphrase_fd: int | None,
     home: Path | None,
+    asked: Question | None,
     as_json: bool,
 ) -> None:
-    """Write the lock of `image`. `upgraded` and `lowered` are the values of --upgrade and --allow-downgrade."""
+    """Write the lock of `image`. `upgraded` and `lowered` are the values of --upgrade and --allow-downgrade.
+
+    What was frozen is remembered if `asked` says under which terms.
+    """
     definition = _sound(image)
-    world = world_at(home, image, offline=offline, quiet=as_json)
+    reporter = Counting(surroundings().reporter(quiet=as_json))
+    world = world_at(home, image, offline=offline, quiet=as_json, reporter=reporter)
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
+    before = None
+    if asked is not None:
+        before = before_build(definition, world, asked.home, asked.out, asked.settled, {})
     with nullcontext() if keys else known_signatures(world.made, world.reporter.warn):
         frozen = freeze(
             definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered), as_of=as_of
         )
     signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
-    stars = len(frozen.lock.stars)
-    word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
-    row: dict[str, Json] = {
-        "lock": str(definition.lock_file),
-        "stars": stars,
-        "changed": frozen.changed,
-        "signed": signed,
-    }
-    following = f"next: cosmos build {definition.folder}"
-    answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+    said = remarks_of(len(frozen.lock.stars), signed=signed)
+    if asked is not None and before is not None and not reporter.warnings:
+        remember_lock(before, definition, frozen, world, asked.terms, said)
+    tell_frozen(definition.folder, {**said, "changed": frozen.changed}, as_json=as_json)
 
 
 def _sound(image: Path) -> Definition:

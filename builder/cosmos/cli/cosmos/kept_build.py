@@ -73,6 +73,26 @@ class Unchanged:
         return [str(text) for text in said] if isinstance(said, list) else []
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """A record of which every file is as it was: how many files there are, and how many of them were read."""
+
+    kept: Kept
+    files: int
+    hashed: int
+
+    @property
+    def said(self) -> str:
+        """The sentence for people."""
+        return how_seen(self.files, self.hashed)
+
+
+def how_seen(files: int, hashed: int) -> str:
+    """Return the sentence that nothing changed, and how that was seen."""
+    others = ", the others have the stat of the last time" if hashed < files else ""
+    return f"nothing changed: {hashed:,} of {files:,} files were hashed again{others}"
+
+
 def question(
     image: Path, home: Path | None, out: Path | None, options: Mapping[str, Json], *, trusts_stat: bool
 ) -> Question | None:
@@ -104,11 +124,43 @@ def question(
 
 def look(asked: Question) -> Unchanged | str:
     """Return the answer that nothing changed; else a sentence: what has changed first, as far as it is known."""
+    found = look_at(asked, kept_key(asked.image, asked.out), "the release is made again")
+    if isinstance(found, str):
+        return found
+    data = read_bounded(asked.out / RELEASE_FILE, MAX_RELEASE_BYTES)
+    return Unchanged(
+        release=Release.parse(data, str(asked.out / RELEASE_FILE)),
+        content_root=Digest.parse(found.kept.content_root),
+        signed=(asked.out / RELEASE_ENVELOPE).is_file(),
+        remarks=found.kept.remarks,
+        files=found.files,
+        hashed=found.hashed,
+    )
+
+
+def look_at(asked: Question, key: Digest, instead: str, *, is_release: bool = True) -> Look | str:
+    """Return what was seen if all is as the record under `key` says; else a sentence: what has changed first.
+
+    `instead` says what is done if somebody changed the record. A record of a lock is of no release.
+    """
     if not (asked.home / STORE_KEY_FILE).exists():
         return "this home has built nothing yet"
     folder = StoreFolder(asked.home / "store")
     with folder.hold():
-        return _looked(asked, folder)
+        store = SealedStore(folder, Seal(store_key(asked.home)))
+        try:
+            kept = read_kept(store, key)
+        except NotSealed as forged:
+            surroundings().reporter(quiet=False).warn(f"{forged}; it is not believed, and {instead}")
+            return "the store's record of it was changed"
+        if kept is None:
+            return "this home has not made it yet"
+        seen = unchanged(kept, _places(asked, kept, folder, is_release=is_release), asked.terms)
+        if isinstance(seen, str):
+            return seen
+        _keep_stats(store, key, kept, seen)
+    hashed = sum(1 for place, one in seen.items() if not asked.trusts_stat or not kept.rows[place].stat or not one.stat)
+    return Look(kept=kept, files=len(seen), hashed=hashed)
 
 
 def known_files(asked: Question) -> Mapping[Place, Seen]:
@@ -123,32 +175,7 @@ def known_files(asked: Question) -> Mapping[Place, Seen]:
     return {} if kept is None else kept.rows
 
 
-def _looked(asked: Question, folder: StoreFolder) -> Unchanged | str:
-    store, key = SealedStore(folder, Seal(store_key(asked.home))), kept_key(asked.image, asked.out)
-    try:
-        kept = read_kept(store, key)
-    except NotSealed as forged:
-        surroundings().reporter(quiet=False).warn(f"{forged}; it is not believed, and the release is made again")
-        return "the store's record of the release was changed"
-    if kept is None:
-        return "this home has not built it into this folder yet"
-    seen = unchanged(kept, _places(asked, kept, folder), asked.terms)
-    if isinstance(seen, str):
-        return seen
-    _keep_stats(store, key, kept, seen)
-    hashed = sum(1 for place, one in seen.items() if not asked.trusts_stat or not kept.rows[place].stat or not one.stat)
-    data = read_bounded(asked.out / RELEASE_FILE, MAX_RELEASE_BYTES)
-    return Unchanged(
-        release=Release.parse(data, str(asked.out / RELEASE_FILE)),
-        content_root=Digest.parse(kept.content_root),
-        signed=(asked.out / RELEASE_ENVELOPE).is_file(),
-        remarks=kept.remarks,
-        files=len(seen),
-        hashed=hashed,
-    )
-
-
-def _places(asked: Question, kept: Kept, store: StoreFolder) -> Places:
+def _places(asked: Question, kept: Kept, store: StoreFolder, *, is_release: bool) -> Places:
     return Places(
         image=asked.image,
         home=asked.home,
@@ -159,6 +186,7 @@ def _places(asked: Question, kept: Kept, store: StoreFolder) -> Places:
         known=kept.rows,
         trusts_stat=asked.trusts_stat,
         sources=_sources(asked, kept, store) if kept.remotes else {},
+        has_release=is_release,
     )
 
 

@@ -11,6 +11,7 @@ import click
 from cosmos.canon import Json, digest_of
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
+from cosmos.cli.cosmos.counting import Counting
 from cosmos.cli.cosmos.failed_step import open_shell
 from cosmos.cli.cosmos.kept_build import Question, known_files
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
@@ -28,43 +29,10 @@ from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.workshop.sampling import Audit
-from cosmos.model.reporter import Reporter, Unit
+from cosmos.model.reporter import Reporter
 from cosmos.release.boot import is_bootable
 from cosmos.release.lint.linting import BuiltImage, LintMemory, LookAhead, lint_built, lint_release
 from cosmos.trust.signing_request import REQUEST_FILE
-
-
-class _Counting:
-    """A reporter that passes everything on, and remembers what it said, and when each step began."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self.warnings: list[Json] = []
-        self.notes: list[Json] = []
-        self.steps: list[tuple[str, float]] = []
-
-    def step(self, text: str) -> None:
-        """Pass it on, and remember it."""
-        self.steps.append((text, surroundings().now()))
-        self._reporter.step(text)
-
-    def progress(self, what: str, done: int, total: int, unit: Unit = "things") -> None:
-        """Pass it on."""
-        self._reporter.progress(what, done, total, unit)
-
-    def item(self, text: str) -> None:
-        """Pass it on."""
-        self._reporter.item(text)
-
-    def note(self, text: str) -> None:
-        """Pass it on, and remember it."""
-        self.notes.append(text)
-        self._reporter.note(text)
-
-    def warn(self, text: str) -> None:
-        """Pass it on, and remember it."""
-        self.warnings.append(text)
-        self._reporter.warn(text)
 
 
 def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
@@ -73,7 +41,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=quiet), wishes.given)
     look = LookAhead(program=str(digest_of(own_terms())), builder_folders=_folders(definition))
     options = _options(wishes, definition, look)
-    reporter = _Counting(surroundings().reporter(quiet=quiet))
+    reporter = Counting(surroundings().reporter(quiet=quiet))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
     known = {} if asked is None else known_files(asked)
     world = world_at(
@@ -91,7 +59,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     is_clean = not reporter.warnings
     if wishes.explain:
         _explain(built, world)
-    said = _Counting(reporter)
+    said = Counting(reporter)
     _tell_of_signature(built, said)
     lint = _linted(built, look, said, world)
     bootable = is_bootable(built.release)

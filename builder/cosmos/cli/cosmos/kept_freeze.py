@@ -1,0 +1,51 @@
+"""Whether a freeze has anything to do: its first look, before most of the program is imported.
+
+It is the look of `cosmos build` (kept_build) at the files that a freeze reads. A freeze that signs its lock, that is
+offline, or that asks for the stars of a date has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.kept_build import Question, look_at, question
+from cosmos.cli.terminal import answer, surroundings
+from cosmos.image.kept_release import frozen_key
+from cosmos.model.lock import LOCK_FILE
+from cosmos.model.reporter import counted
+
+
+def asked_to_freeze(
+    image: Path, home: Path | None, upgraded: tuple[str, ...], lowered: tuple[str, ...], *, trusts_stat: bool
+) -> Question | None:
+    """Return the question, or None if the image has no folder of its own."""
+    options: dict[str, Json] = {"freeze": [*sorted(upgraded)], "allow-downgrade": [*sorted(lowered)]}
+    return question(image, home, None, options, trusts_stat=trusts_stat)
+
+
+def is_frozen(asked: Question, *, as_json: bool) -> bool:
+    """Return whether nothing changed since the freeze that was remembered; then say its answer again."""
+    found = look_at(asked, frozen_key(asked.image), "every star is resolved again", is_release=False)
+    if isinstance(found, str):
+        return False
+    surroundings().reporter(quiet=as_json).step(found.said)
+    remarks = found.kept.remarks
+    looked: dict[str, Json] = {"looked-at": {"files": found.files, "hashed": found.hashed}}
+    tell_frozen(asked.image, {**remarks, **looked}, as_json=as_json)
+    return True
+
+
+def remarks_of(stars: int, *, signed: bool) -> dict[str, Json]:
+    """Return what is said again of a lock that a freeze left as it was."""
+    return {"stars": stars, "changed": False, "signed": signed}
+
+
+def tell_frozen(folder: Path, said: Mapping[str, Json], *, as_json: bool) -> None:
+    """Answer about the lock of the image in `folder`."""
+    lock, stars = folder / LOCK_FILE, said["stars"]
+    assert isinstance(stars, int)
+    word = ("written" if said["changed"] else "unchanged") + (", signed" if said["signed"] else "")
+    text = f"{lock}: {word}, {counted(stars, 'star')}\nnext: cosmos build {folder}"
+    answer({"lock": str(lock), **said}, as_json, text)
