@@ -27,8 +27,8 @@ def remember_lock(
 ) -> bool:
     """Keep the record of the lock; return False if something changed meanwhile, or cannot be known again."""
     places = before.places
-    if frozen.changed or before.remotes or not all(map(_lists_statements, frozen.galaxies.values())):
-        return False
+    if frozen.changed or before.remotes or any(not galaxy.index.index.seq for galaxy in frozen.galaxies.values()):
+        return False  # an index without a seq lists no statements: they were made from the archives
     after = before.again()
     if after is None:
         return False
@@ -51,11 +51,6 @@ def remember_lock(
     )
     write_kept(world.made, frozen_key(definition.folder), kept)
     return True
-
-
-def _lists_statements(galaxy: OpenGalaxy) -> bool:
-    """Return whether the index lists statements and what they provide: otherwise more files were read."""
-    return bool(galaxy.index.index.seq) and galaxy.index.index.format > 1
 
 
 def _statements(galaxy: OpenGalaxy) -> dict[Place, str]:

@@ -159,8 +159,10 @@ class OpenGalaxy:
         return verified
 
     def statements_read(self) -> Mapping[str, Digest]:
-        """Return the digest of each statement that was read and verified, by the stem of its files."""
-        return {self.stem(candidate): verified.digest for candidate, verified in self._statements.items()}
+        """Return the digest of each statement that was read, by the stem of its files; of an index of format 1, all."""
+        every = self.index.index.snapshot if self.index.index.format == 1 else ()
+        read = {self.stem(candidate): verified.digest for candidate, verified in self._statements.items()}
+        return {**{row.stem: row.statement for row in every}, **read}
 
     def statement_files(self, candidate: Candidate) -> list[Expected]:
         """Return what is to be fetched for the candidate's statement, or for upstream's manifest."""

@@ -87,38 +87,36 @@ def freeze_command(
         from cosmos.cli.cosmos.freeze_system import freeze_live
 
         return freeze_live(root, offline, image_of, as_json)
-    if root is not None or image_of is not None:
-        raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
-    if only_check and upgraded:
-        raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
+    _demand_fitting(of_system=root is not None or image_of is not None, check_moves=only_check and bool(upgraded))
+    if trust_stat and key_file is not None:
+        raise click.UsageError("--trust-stat is not for a lock that is to be signed: every file is read for one")
     date = None if as_of is None else _date(as_of, reads_galaxies=not (offline or only_check))
     if only_check:
         from cosmos.cli.cosmos.freeze_image import check_image
 
         return check_image(image, as_json=as_json)
-    if trust_stat and key_file is not None:
-        raise click.UsageError("--trust-stat is not for a lock that is to be signed: every file is read for one")
-    asked = None
-    if key_file is None and date is None and not offline:
-        from cosmos.cli.cosmos.kept_freeze import asked_to_freeze, is_frozen
+    from cosmos.cli.cosmos.kept_freeze import freeze_if_changed
 
-        asked = asked_to_freeze(image, home, upgraded, lowered, trusts_stat=trust_stat)
-        if asked is not None and is_frozen(asked, as_json=as_json):
-            return None
-    from cosmos.cli.cosmos.freeze_image import freeze_image
-
-    return freeze_image(
+    return freeze_if_changed(
         image,
         upgraded,
         lowered,
+        trusts_stat=trust_stat,
         as_of=date,
         offline=offline,
         key_file=key_file,
         passphrase_fd=passphrase_fd,
         home=home,
-        asked=asked,
         as_json=as_json,
     )
+
+
+def _demand_fitting(*, of_system: bool, check_moves: bool) -> None:
+    """Raise an error for the options of a system beside an image, and for a check that would move stars."""
+    if of_system:
+        raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
+    if check_moves:
+        raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
 
 
 def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:

@@ -17,15 +17,43 @@ from cosmos.model.lock import LOCK_FILE
 from cosmos.model.reporter import counted
 
 
-def asked_to_freeze(
-    image: Path, home: Path | None, upgraded: tuple[str, ...], lowered: tuple[str, ...], *, trusts_stat: bool
-) -> Question | None:
-    """Return the question, or None if the image has no folder of its own."""
-    options: dict[str, Json] = {"freeze": [*sorted(upgraded)], "allow-downgrade": [*sorted(lowered)]}
-    return question(image, home, None, options, trusts_stat=trusts_stat)
+def freeze_if_changed(
+    image: Path,
+    upgraded: tuple[str, ...],
+    lowered: tuple[str, ...],
+    *,
+    trusts_stat: bool,
+    as_of: str | None,
+    offline: bool,
+    key_file: Path | None,
+    passphrase_fd: int | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the lock of `image`, unless nothing changed since a freeze that left it as it was."""
+    asked = None
+    if key_file is None and as_of is None and not offline:
+        options: dict[str, Json] = {"upgrade": [*sorted(upgraded)], "allow-downgrade": [*sorted(lowered)]}
+        asked = question(image, home, None, options, trusts_stat=trusts_stat)
+    if asked is not None and _is_frozen(asked, as_json=as_json):
+        return
+    from cosmos.cli.cosmos.freeze_image import freeze_image
+
+    freeze_image(
+        image,
+        upgraded,
+        lowered,
+        as_of=as_of,
+        offline=offline,
+        key_file=key_file,
+        passphrase_fd=passphrase_fd,
+        home=home,
+        asked=asked,
+        as_json=as_json,
+    )
 
 
-def is_frozen(asked: Question, *, as_json: bool) -> bool:
+def _is_frozen(asked: Question, *, as_json: bool) -> bool:
     """Return whether nothing changed since the freeze that was remembered; then say its answer again."""
     found = look_at(asked, frozen_key(asked.image), "every star is resolved again", is_release=False)
     if isinstance(found, str):
