@@ -31,10 +31,10 @@ KEYS: Final = DOCUMENTS | {"nacl"}
 GALAXIES: Final = KEYS | {"socket"}
 SYSTEM: Final = GALAXIES | IMAGES
 INSTALLS: Final = SYSTEM | {"subprocess"}
-JUDGES: Final = SYSTEM | {"jinja2", "subprocess"}  # reads an image's definition, and its template
+JUDGES: Final = SYSTEM  # reads an image's definition; what renders its template only if there is something to render
 THREADS: Final = {"concurrent.futures", "logging"}  # checks an image with all processors
 ASKS: Final = IMAGES | {"http", "socket", "subprocess"}  # an ecosystem, for its packages
-BUILDS: Final = JUDGES | {"concurrent.futures", "logging"}
+BUILDS: Final = JUDGES | {"concurrent.futures", "jinja2", "logging", "subprocess"}
 
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "": set(),  # the program alone: --version, --help
@@ -81,7 +81,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "dev": BUILDS | GALAXIES | INSTALLS | {"http"},
     "add": JUDGES,
     "remove": JUDGES,
-    "vendor": JUDGES,
+    "vendor": JUDGES | {"subprocess"},
     "verify": set(),  # and what a release or a system needs, when that is known
     "audit": BUILDS,
     "bootstrap": BUILDS,

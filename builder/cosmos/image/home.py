@@ -18,6 +18,7 @@ from dataclasses import field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosmos.about import VERSION
 from cosmos.canon import Json
@@ -31,11 +32,8 @@ from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
-from cosmos.nova.workers import WORKER
 from cosmos.reading import holds, read_envelope
 from cosmos.records import dataclass
-from cosmos.release.draft import Draft, draft_beside, sweep_beside
-from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
 from cosmos.staging.vendored import is_vendored, vendored_source
 from cosmos.stamps import Seen
@@ -47,6 +45,9 @@ from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
+
+if TYPE_CHECKING:
+    from cosmos.release.draft import Draft
 
 NOTHING_PINNED = TrustRoots(version=0, roles={})
 _SHAPING_ROOMS = ("model", "nova", "pack", "sandbox", "staging", "tree")  # the code that can change a layer's bytes
@@ -161,15 +162,22 @@ class Home:
 
     def sandbox(self) -> Mapping[str, Json]:
         """Return the result of the live probe of Nova's sandbox; raises `WorldFailed` if it cannot confine scripts."""
+        from cosmos.nova.workers import WORKER  # a freeze runs no script
+        from cosmos.sandbox.probe import demand_sandbox
+
         return demand_sandbox(WORKER)
 
     def sweep(self, out: Path) -> None:
         """Remove the leftovers of killed builds in the store and beside `out`."""
+        from cosmos.release.draft import sweep_beside  # a freeze writes no release
+
         sweep_beside(out)
         self.store.sweep()
 
     def draft(self, out: Path) -> AbstractContextManager[Draft]:
         """Give an empty release in a folder beside `out`."""
+        from cosmos.release.draft import draft_beside
+
         return draft_beside(out)
 
 

@@ -12,17 +12,15 @@ from cosmos.durable import demand_writable
 from cosmos.errors import Malformed, NoSolution
 from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
-from cosmos.image.outputs.formats import demand_own_names, level_of
-from cosmos.image.outputs.packing import BINARY_FILE
-from cosmos.image.packed_definition import packed_definition
+from cosmos.image.outputs.formats import level_of
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
-from cosmos.image.template import RenderedTemplate, render_template
+from cosmos.image.soundness import demand_sound
+from cosmos.image.template import RenderedTemplate
 from cosmos.image.workshop.sampling import Audit
 from cosmos.image.world import World
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
-from cosmos.model.receipts import RECEIPTS_FILE
-from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, REPORT_FILE, Builder
+from cosmos.model.release import Builder
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import demand_reader
 from cosmos.nova.job import Stopped
@@ -36,15 +34,8 @@ from cosmos.release.sign import Signing
 from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
 from cosmos.sandbox.bubble import Bubble
-from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
-from cosmos.sbom.spdx import SPDX_FILE
-from cosmos.trust.signing_request import REQUEST_FILE
 
 _GUESSED_BYTES: Final = 16  # a shorter secret is found by trying: 16 random letters are not
-_FIXED_NAMES = (
-    *(RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE),
-    *(DEFINITION_FILE, SPDX_FILE, CYCLONEDX_FILE, REPORT_FILE),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,13 +97,6 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
         template=template,
         sandbox=world.sandbox(),
     )
-
-
-def demand_sound(definition: Definition, secrets: Mapping[str, Secret]) -> RenderedTemplate:
-    """Return the rendered template of a definition that can be built with `secrets`. Raises `Malformed`."""
-    demand_own_names(definition.outputs, definition.image, (*_FIXED_NAMES, definition.lock_envelope.name))
-    packed_definition(definition)  # the release carries it, so that others can rebuild it
-    return render_template(definition.template, definition.image, source=str(definition.file), secrets=secrets)
 
 
 def warn_of_short(secrets: Mapping[str, Secret], reporter: Reporter) -> None:

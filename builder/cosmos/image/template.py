@@ -27,21 +27,23 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
 from cosmos.model.template import Declarations, DeclaredPath, Group, InitLine, Mount, User, Value
 from cosmos.nearest import nearest
-from cosmos.nova.templates import RenderedFile, rendered_of_many
-from cosmos.nova.templating.rendering import Sources
-from cosmos.nova.templating.scan import TemplateProblem
 from cosmos.nova.templating.secret import Secret
 from cosmos.nova.templating.values import Value as TemplateValue
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
+
+if TYPE_CHECKING:
+    from cosmos.nova.templates import RenderedFile
+    from cosmos.nova.templating.rendering import Sources
 
 MERGED_FOLDERS = (TreePath(b"bin"), TreePath(b"lib"), TreePath(b"lib64"), TreePath(b"sbin"))
 TEMPLATE_SUFFIX = b".j2"
@@ -300,6 +302,9 @@ def _text(entry: Entry, where: str) -> str:
 
 def _render_one(entry: Entry, names: dict[str, TemplateValue], sources: Sources, where: str) -> RenderedFile:
     """Return one template's text. Raises `Malformed` with the file and line for every mistake in the template."""
+    from cosmos.nova.templates import rendered_of_many  # it imports Jinja, which many commands never need
+    from cosmos.nova.templating.scan import TemplateProblem
+
     try:
         return rendered_of_many(entry.path.text, _text(entry, where), names, sources)
     except TemplateProblem as problem:

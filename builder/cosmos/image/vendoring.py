@@ -28,8 +28,9 @@ from cosmos.image.definition import Definition, read_definition
 from cosmos.image.home import Home
 from cosmos.image.packed_definition import packed_definition, unpack_definition
 from cosmos.image.policy import demand_signed_lock, demand_vouched
-from cosmos.image.preflight import demand_sound, fresh_lock
+from cosmos.image.preflight import fresh_lock
 from cosmos.image.rebuild.world import RebuildWorld
+from cosmos.image.soundness import demand_sound
 from cosmos.image.template import stand_ins
 from cosmos.image.vendored_definition import DEFINITION_FOLDERS, packed_digest
 from cosmos.image.vendored_parts import Part, galaxy_parts, trust_parts

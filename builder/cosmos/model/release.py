@@ -50,6 +50,7 @@ RELEASE_ENVELOPE = "RELEASE.json.dsse"
 MANIFEST_FILE = "manifest.txt"
 DEFINITION_FILE = "definition.tar"
 REPORT_FILE = "report.html"
+BINARY_FILE = "cosmos"
 DRAFT_MARK: Final = "cosmos-draft"  # in the folder of an unfinished release
 _TEMPORARY: Final = ".cosmos-"  # begins the names of files that are being written
 _RESERVED: Final = (RELEASE_FILE, RELEASE_ENVELOPE, "RELEASE.request", "RELEASE.signature", DRAFT_MARK)

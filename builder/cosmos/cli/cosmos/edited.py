@@ -18,8 +18,8 @@ from cosmos.cli.terminal import answer
 from cosmos.image.definition import Definition
 from cosmos.image.editing import with_wishes, write_edited
 from cosmos.image.freeze import PreparedLock, prepare
-from cosmos.image.preflight import demand_sound
 from cosmos.image.signed_lock import sign_lock
+from cosmos.image.soundness import demand_sound
 from cosmos.image.template import stand_ins
 from cosmos.model.constraint import Constraint
 from cosmos.model.lock import Lock

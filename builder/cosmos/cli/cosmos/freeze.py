@@ -87,9 +87,7 @@ def freeze_command(
         from cosmos.cli.cosmos.freeze_system import freeze_live
 
         return freeze_live(root, offline, image_of, as_json)
-    _demand_fitting(of_system=root is not None or image_of is not None, check_moves=only_check and bool(upgraded))
-    if trust_stat and key_file is not None:
-        raise click.UsageError("--trust-stat is not for a lock that is to be signed: every file is read for one")
+    _demand_fitting(root or image_of, upgraded if only_check else (), key_file if trust_stat else None)
     date = None if as_of is None else _date(as_of, reads_galaxies=not (offline or only_check))
     if only_check:
         from cosmos.cli.cosmos.freeze_image import check_image
@@ -111,12 +109,14 @@ def freeze_command(
     )
 
 
-def _demand_fitting(*, of_system: bool, check_moves: bool) -> None:
-    """Raise an error for the options of a system beside an image, and for a check that would move stars."""
-    if of_system:
+def _demand_fitting(of_system: Path | None, moved: tuple[str, ...], signer: Path | None) -> None:
+    """Raise an error for options beside an image: of a system, to move stars in a check, to sign what is not read."""
+    if of_system is not None:
         raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
-    if check_moves:
+    if moved:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
+    if signer is not None:
+        raise click.UsageError("--trust-stat is not for a lock that is to be signed: every file is read for one")
 
 
 def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:

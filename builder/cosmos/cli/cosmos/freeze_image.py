@@ -18,10 +18,10 @@ from cosmos.cli.terminal import answer, surroundings
 from cosmos.image.definition import Definition, read_definition
 from cosmos.image.freeze import check, freeze
 from cosmos.image.known_signatures import known_signatures
-from cosmos.image.preflight import demand_sound
 from cosmos.image.remembering import before_build
 from cosmos.image.remembering_lock import remember_lock
 from cosmos.image.signed_lock import sign_lock
+from cosmos.image.soundness import demand_sound
 from cosmos.image.template import stand_ins
 from cosmos.model.names import StarName
 

@@ -13,7 +13,7 @@ from cosmos.image.workshop.layers import Layers, Workshop
 from cosmos.model.image import Image
 from cosmos.model.names import StarName
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
-from cosmos.model.release import MANIFEST_FILE
+from cosmos.model.release import BINARY_FILE, MANIFEST_FILE
 from cosmos.model.reporter import Reporter
 from cosmos.pack.image_file import DIRECTORIES, PackedLayer, pack_layer
 from cosmos.release.draft import Draft
@@ -23,7 +23,6 @@ from cosmos.tree.overlay import TEMPLATE, Layer
 from cosmos.treepath import TreePath
 
 BINARY_PATH = TreePath(b"usr/bin/cosmos")
-BINARY_FILE = "cosmos"
 
 
 def packed_tree(image: Image, finished: FinishedTree, layers: Layers, workshop: Workshop) -> PackedTree:

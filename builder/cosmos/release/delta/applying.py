@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from cosmos.content import Content, content_digest, pieces
 from cosmos.digest import Digest
@@ -26,7 +26,15 @@ from cosmos.errors import Differs, Malformed, Refused, WorldFailed
 from cosmos.limits import MAX_DELTA_DOCUMENTS_BYTES, MAX_LOCK_BYTES, MAX_PATCHED_BYTES
 from cosmos.model.delta import DeltaHead, KeptLayers, NewLayer
 from cosmos.model.lock import LOCK_FILE, Lock
-from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
+from cosmos.model.release import (
+    BINARY_FILE,
+    DEFINITION_FILE,
+    MANIFEST_FILE,
+    RELEASE_ENVELOPE,
+    RELEASE_FILE,
+    Release,
+    Subject,
+)
 from cosmos.model.reporter import Reporter
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader, PackedLayer, image_pieces
 from cosmos.pack.layer import layer_of_frame
@@ -47,7 +55,6 @@ from cosmos.trust.releases import verify_release
 
 Judge: TypeAlias = Callable[[ReleaseVerdict], None]
 """Judges a release that is complete and verified, before it takes its place. It raises to refuse it."""
-BINARY_FILE: Final = "cosmos"
 
 
 class Base(Protocol):
