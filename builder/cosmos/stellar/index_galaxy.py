@@ -16,6 +16,7 @@ its statement is refused, and so is a star that an index has listed with other b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -212,7 +213,7 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
 def _archives(galaxy: GalaxyFolder) -> list[Path]:
     if not galaxy.packages.is_dir():
         return []
-    return sorted(file for file in galaxy.packages.iterdir() if file.name.endswith(SUFFIXES))
+    return sorted((file for file in galaxy.packages.iterdir() if file.name.endswith(SUFFIXES)), key=os.fspath)
 
 
 def _sign(galaxy: GalaxyFolder, one: _Stated, authors: Sequence[SecretKey]) -> int:
@@ -312,7 +313,7 @@ def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _State
     """Return every statement by the archive that it names. Warns of a statement under another star's file name."""
     found: dict[str, _Stated] = {}
     parsed: dict[bytes, Statement] = {}  # stars/NAME.toml is a copy
-    for file in sorted((galaxy.root / "stars").glob("*-*.toml")):
+    for file in sorted((galaxy.root / "stars").glob("*-*.toml"), key=os.fspath):
         data = read_bounded(file)
         if b"[statement]" not in data:
             continue  # upstream's form: no statement
