@@ -237,10 +237,8 @@ class Places:
         return seen_now(number, self.settled, self.known.get(place) if self.trusts_stat else None)
 
 
-def unchanged(kept: Kept, places: Places, terms: str) -> dict[Place, Seen] | str:
-    """Return every row as it is seen now, if nothing has changed; else a sentence: what has changed first."""
-    if kept.terms != terms:
-        return "the program, its options or the machine"
+def unchanged(kept: Kept, places: Places) -> dict[Place, Seen] | str:
+    """Return every row as it is seen now, if no file has changed; else a sentence: what has changed first."""
     try:
         folder = absolute(template_folder(places.image, kept.template))
     except CosmosError as error:

@@ -7,7 +7,7 @@ changed nothing is remembered, because its lock was one of its inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
@@ -23,7 +23,12 @@ from cosmos.staging.source import statement_path
 
 
 def remember_lock(
-    before: Before, definition: Definition, frozen: FrozenLock, world: World, terms: str, remarks: Mapping[str, Json]
+    before: Before,
+    definition: Definition,
+    frozen: FrozenLock,
+    world: World,
+    terms: Callable[[], str],
+    remarks: Mapping[str, Json],
 ) -> bool:
     """Keep the record of the lock; return False if something changed meanwhile, or cannot be known again."""
     places = before.places
@@ -40,7 +45,7 @@ def remember_lock(
     if packed_digest(read_definition(definition.folder, definition.given)) != packed_digest(definition):
         return False
     kept = Kept(
-        terms=terms,
+        terms=terms(),
         template=definition.image.template,
         folder=absolute(places.template),
         content_root="",

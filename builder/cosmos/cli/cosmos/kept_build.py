@@ -7,7 +7,8 @@ A signed release is always made with every signature verified again, unless `sig
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +46,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What a build is asked, as far as it decides what the release is."""
+    """What a build or a freeze is asked, as far as it decides the result. `terms` hashes this program when called."""
 
     image: Path
     home: Path
     out: Path
-    terms: str
+    terms: Callable[[], str]
     settings: HomeSettings
     settled: int
     trusts_stat: bool
@@ -105,17 +106,15 @@ def question(
     kernel = tuple(os.uname())[::2]  # its name, release and processor: not the host's name
     sought = (str(around.at(str(folder))), around.environ.get("HOME", ""))  # by lint
     folders: list[Json] = [os.fsencode(path).hex() for path in sought]  # which may be no UTF-8
-    terms: dict[str, Json] = {
-        **options,
-        "folders": folders,
-        "program": own_terms(),
-        "machine": [*kernel],
-    }
+
+    def terms() -> str:
+        return terms_digest({**options, "folders": folders, "program": own_terms(), "machine": [*kernel]})
+
     return Question(
         image=folder,
         home=place,
         out=out or folder / "out",
-        terms=terms_digest(terms),
+        terms=cache(terms),
         settings=home_settings(place),
         settled=int(around.now() * 1e9) - SETTLED_NANOSECONDS,
         trusts_stat=trusts_stat,
@@ -155,9 +154,13 @@ def look_at(asked: Question, key: Digest, instead: str, *, is_release: bool = Tr
             return "the store's record of it was changed"
         if kept is None:
             return "this home has not made it yet"
-        seen = unchanged(kept, _places(asked, kept, folder, is_release=is_release), asked.terms)
+        if is_release and kept.terms != asked.terms():
+            return "the program, its options or the machine"
+        seen = unchanged(kept, _places(asked, kept, folder, is_release=is_release))
         if isinstance(seen, str):
             return seen
+        if kept.terms != asked.terms():  # a freeze that has something to do need not know
+            return "the program, its options or the machine"
         _keep_stats(store, key, kept, seen)
     hashed = sum(1 for place, one in seen.items() if not asked.trusts_stat or not kept.rows[place].stat or not one.stat)
     return Look(kept=kept, files=len(seen), hashed=hashed)

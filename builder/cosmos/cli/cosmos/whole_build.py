@@ -65,7 +65,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     bootable = is_bootable(built.release)
     if asked is not None and before is not None and is_clean:
         remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
-        remember(before, definition, built, world, asked.terms, remarks)
+        remember(before, definition, built, world, asked.terms(), remarks)
     warnings = sum(text != UNSIGNED for text in reporter.warnings)
     return replace(_answer(built, wishes.key_file, lint, warnings, bootable=bootable), steps=tuple(reporter.steps))
 
