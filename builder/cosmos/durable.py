@@ -78,7 +78,7 @@ class Draft:
     def keep_in(self, folder: int, name: str | bytes) -> None:
         """Rename the draft to `name` in the open `folder`, durably, and close it. Raises `OSError`."""
         self.finish()
-        self.rename(folder, name)
+        self.name_in(folder, name)
         os.fsync(folder)
 
     def start(self) -> None:
@@ -95,8 +95,8 @@ class Draft:
         os.fsync(self.stream.fileno())
         self.stream.close()
 
-    def rename(self, folder: int, name: str | bytes) -> None:
-        """Rename the finished draft to `name` in the open `folder`, which the caller syncs. Raises `OSError`."""
+    def name_in(self, folder: int, name: str | bytes) -> None:
+        """Give the finished draft the name `name` in the open `folder`, which the caller syncs. Raises `OSError`."""
         os.replace(self._temporary, name, src_dir_fd=self._folder, dst_dir_fd=folder)
 
     def drop(self) -> None:

@@ -91,7 +91,7 @@ class Soon:
                 folder = self._folder(digest)
                 if folder not in numbers:
                     numbers[folder] = opened.enter_context(folder.made())
-                draft.rename(numbers[folder], digest.hex)
+                draft.name_in(numbers[folder], digest.hex)
             for number in numbers.values():
                 os.fsync(number)
 

@@ -11,14 +11,19 @@ import pytest
 from cosmos.errors import ScriptFailed, WorldFailed
 from cosmos.image.workshop import staging
 from cosmos.model.names import StarName
+from fakes.stores import MemoryStore
 
 
 class KilledWorkshop:
+    store = MemoryStore()
+
     def make(self, *words: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class FailingWorkshop:
+    store = MemoryStore()
+
     def make(self, name: StarName, _layers: object) -> str:
         if name == "zlib":
             raise ScriptFailed("zlib 1.3", "its script stopped")
@@ -26,6 +31,8 @@ class FailingWorkshop:
 
 
 class HungryWorkshop:
+    store = MemoryStore()
+
     def make(self, *words: object) -> None:
         raise MemoryError
 

@@ -121,7 +121,8 @@ class _Lacking:
             self._held.clear()
         if not self._ready:
             return []
-        most = min(_TOGETHER, len(self._ready) // (2 * workers) + 1)  # each worker has its share of the last ones
+        share = len(self._ready) // (2 * workers) + 1  # of the last ones, for each worker
+        most = 1 if workers == 1 else min(_TOGETHER, share)  # one worker is this process, which asks itself at once
         names = [heappop(self._ready)[1]]
         size_bytes = self._sizes[names[0]]
         while len(names) < most and self._ready and size_bytes - self._ready[0][0] <= _TOGETHER_BYTES:
