@@ -228,7 +228,7 @@ def main() -> None:
             share = f"{travels / ways['the whole image']:.1%} of the image"
             print(f"  {name:24} {travels:>12,} bytes  {share:>20}")
         bars += [
-            Bar(name=name, against=held, values=[travels / 1e6])
+            Bar(name=name, against=held, values=[travels / 1e6], is_ours=name.startswith("cosmos"))
             for name, travels in ways.items()
             if name != "the whole image"
         ]

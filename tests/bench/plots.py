@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PLAIN, _HELD = "#4c72b0", "#8c8c8c"
+_OURS, _OTHERS, _HELD = "#4c72b0", "#d8b365", "#8c8c8c"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """A row: its name, the row that it is held against or the title of its panel, and the value of each round."""
+    """A row: its name, the row that it is held against or the title of its panel, and the value of each round.
+
+    `is_ours`: it is the work of Cosmos, and not of another program.
+    """
 
     name: str
     against: str
     values: Sequence[float]
+    is_ours: bool = True
 
 
 def draw(file: Path, title: str, bars: Sequence[Bar], unit: str = "s") -> None:
@@ -32,7 +36,7 @@ def draw(file: Path, title: str, bars: Sequence[Bar], unit: str = "s") -> None:
     from matplotlib import pyplot
 
     _settle()
-    panels = {one.against: [bar for bar in bars if bar.against == one.against] for one in bars}
+    panels = {one.against: _panel(one.against, bars) for one in bars if one.name != one.against}
     heights = [len(rows) + 1 for rows in panels.values()]
     figure, axes = pyplot.subplots(
         len(panels), figsize=(8, 0.35 * sum(heights) + 0.8), gridspec_kw={"height_ratios": heights}, squeeze=False
@@ -43,9 +47,10 @@ def draw(file: Path, title: str, bars: Sequence[Bar], unit: str = "s") -> None:
         for place, row in enumerate(rows):
             middle = median(row.values)
             spread = [[middle - min(row.values)], [max(row.values) - middle]]
-            axis.barh(place, middle, xerr=spread, color=_HELD if row.name == against else _PLAIN, capsize=2)
-            text = f" {middle:.1f} {unit}" + (f", {middle / held:.2f} x" if held and row.name != against else "")
-            axis.text(max(row.values), place, text, va="center")
+            color = _HELD if row.name == against else _OURS if row.is_ours else _OTHERS
+            axis.barh(place, middle, xerr=spread, color=color, capsize=2)
+            text = f"{middle:.1f} {unit}" + (f", {middle / held:.2f} x" if held and row.name != against else "")
+            axis.annotate(text, (max(row.values), place), xytext=(4, 0), textcoords="offset points", va="center")
         if held is None:
             axis.set_title(against, loc="left", fontsize=9)
         axis.set_yticks(range(len(rows)), [row.name for row in rows])
@@ -54,6 +59,12 @@ def draw(file: Path, title: str, bars: Sequence[Bar], unit: str = "s") -> None:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     _write(figure, file)
+
+
+def _panel(against: str, bars: Sequence[Bar]) -> list[Bar]:
+    """Return the row `against`, if there is one, and those that are held against it."""
+    held = [bar for bar in bars if bar.name == against]
+    return [*held, *(bar for bar in bars if bar.against == against and bar.name != against)]
 
 
 def draw_lines(file: Path, title: str, sizes: Sequence[int], rows: Mapping[str, Sequence[float]]) -> None:
@@ -70,6 +81,7 @@ def draw_lines(file: Path, title: str, sizes: Sequence[int], rows: Mapping[str, 
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("stars")
     axis.grid(visible=True, linewidth=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
