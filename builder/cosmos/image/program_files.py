@@ -22,7 +22,7 @@ def dir_hash(folder: Path) -> str:
     hasher = hashlib.sha256()
     for name in sorted(names, key=str.encode):
         file = f"{folder}/{name}"
-        if os.path.isfile(file):  # noqa: PTH113
-            with open(file, "rb") as stream:  # noqa: PTH123
+        if os.path.isfile(file):  # noqa: PTH113 - a text, as above
+            with open(file, "rb") as stream:  # noqa: PTH123 - a text, as above
                 hasher.update(f"{Digest.of(stream.read()).hex}  {name}\n".encode())
     return hasher.hexdigest()
