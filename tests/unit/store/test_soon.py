@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -56,9 +57,9 @@ def test_every_name_comes_after_the_bytes_of_all_are_on_the_disk(
         steps.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file")
         fsync(number)
 
-    def replaced(*words: object, **more: object) -> None:
+    def replaced(*words: Any, **more: int) -> None:
         steps.append("name")
-        replace(*words, **more)  # type: ignore[arg-type]
+        replace(*words, **more)
 
     store = StoreFolder(tmp_path)
     store.settle()
