@@ -130,6 +130,52 @@ def test_a_change_behind_a_linked_folder_of_trust_is_noticed(built: ImageFixture
     assert NOTHING not in build(built, cosmos).err
 
 
+@pytest.mark.parametrize("words", [(), ("--trust-stat",)])
+def test_a_change_behind_a_link_that_a_template_is_read_through_is_noticed(
+    built: ImageFixture, cosmos: Cosmos, words: tuple[str, ...]
+) -> None:
+    """Two images share what they have in common: template.toml and root/ are links, and a build follows both."""
+    template, shared = built.folder / "template", built.folder.parent / "shared"
+    template.rename(shared)
+    template.mkdir()
+    for name in ("template.toml", "root"):
+        (template / name).symlink_to(f"../../shared/{name}")
+    build(built, cosmos).ok()
+    age(built.folder.parent)
+    assert NOTHING in build(built, cosmos, *words).ok().err
+    (shared / "root/etc/motd").write_text("hello\n")
+    assert NOTHING not in build(built, cosmos, *words).ok().err
+    assert cosmos("cat", built.out, "etc/motd").ok().out == "hello\n"
+    in_place(shared / "root/etc/motd", lambda data: data.upper())
+    assert NOTHING not in build(built, cosmos, *words).ok().err
+    assert cosmos("cat", built.out, "etc/motd").ok().out == "HELLO\n"
+    (shared / "template.toml").write_text("merged-usr = false\n")
+    assert NOTHING not in build(built, cosmos, *words).ok().err
+    assert (shared / "template.toml").is_file()
+
+
+def test_a_name_beside_a_template_that_is_no_utf_8_is_no_input(built: ImageFixture, cosmos: Cosmos) -> None:
+    """A build reads template.toml and root/ alone: what an editor leaves beside them changes nothing."""
+    (built.folder / "template" / "NOTES").write_text("one")
+    Path(os.fsdecode(os.fsencode(built.folder / "template") + b"/caf\xe9")).write_text("one")
+    assert NOTHING in build(built, cosmos).ok().err
+    assert NOTHING not in build(built, cosmos, "--level", "1").ok().err
+    assert NOTHING in build(built, cosmos, "--level", "1").ok().err
+
+
+def test_a_link_in_the_place_of_a_release_s_file_is_replaced(built: ImageFixture, cosmos: Cosmos) -> None:
+    """A release consists of plain files: what a link leads to may go, or change, at any time."""
+    before, elsewhere = files(built.out), built.folder.parent / "elsewhere"
+    (built.out / "manifest.txt").rename(elsewhere)
+    (built.out / "manifest.txt").symlink_to(elsewhere)
+    assert NOTHING not in build(built, cosmos).ok().err
+    assert not (built.out / "manifest.txt").is_symlink()
+    assert {name: data for name, (data, _, _) in files(built.out).items()} == {
+        name: data for name, (data, _, _) in before.items()
+    }
+    assert NOTHING in build(built, cosmos).ok().err
+
+
 def test_an_empty_folder_more_in_the_template_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
     (built.folder / "template" / "root" / "srv").mkdir()
     assert NOTHING not in build(built, cosmos).ok().err

@@ -11,9 +11,11 @@ changes nothing: that is quicker by far than to make the same once more. The rec
                                                 how image.toml names the folder: a link on the way may be exchanged
      "rows": [[PLACE, PATH, WHAT, STAT], …]}    every file, by place and path
 
-A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. WHAT is a file's SHA-256 and mode, a link's target, or
-that there is no such file. STAT is device, inode, size, mtime, ctime and mode (stat(2)) of a file that had not changed
-for two seconds when it was hashed; a clock that counts in jiffies could hide a later change otherwise.
+A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. Of a template, the record has all that a build reads:
+template.toml, and every path below root/, also if one of the two is a link to elsewhere. WHAT is a file's SHA-256 and
+mode, a link's target, or that there is no such file. STAT is device, inode, size, mtime, ctime and mode (stat(2)) of a
+file that had not changed for two seconds when it was hashed; a clock that counts in jiffies could hide a later change
+otherwise.
 
 Every file is hashed at each look. With `trusts_stat`, a file with the recorded STAT is not read: only root, or a person
 who writes to the disk itself, can set the ctime of a file.
@@ -37,7 +39,7 @@ from typing import Final, TypeAlias
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError
-from cosmos.image.template_folder import template_folder
+from cosmos.image.template_folder import DECLARATIONS_FILE, ROOT_FOLDER, template_folder
 from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
 from cosmos.records import dataclass
@@ -144,7 +146,7 @@ class Places:
             root = {"image": self.image, "home": self.home, "out": self.out, "template": self.template}[where]
             file = root / path
             facts = file.lstat()
-            if stat.S_ISLNK(facts.st_mode) and where in ("template", "out"):
+            if stat.S_ISLNK(facts.st_mode) and where in ("template", "out") and path != DECLARATIONS_FILE:
                 return Seen(what=f"link to {os.fsencode(file.readlink()).hex()}", stat="")
             number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except FileNotFoundError:
@@ -178,12 +180,14 @@ class Places:
         return seen if self.known.get(place) == seen else Seen(what=seen.what, stat="")
 
     def listed(self, where: str) -> Iterator[str]:
-        """Yield the path of each file and link below the template, the home's trust or the release, sorted.
+        """Yield the path of each file and link of the template, of the home's trust or of the release, sorted.
 
         An empty folder of the template or of the release is listed, too, with a slash at its end.
         """
-        root = {"home": self.home / "trust", "out": self.out, "template": self.template}[where]
-        base = self.home if where == "home" else root
+        base = {"home": self.home, "out": self.out, "template": self.template}[where]
+        root = {"home": base / "trust", "out": base, "template": base / ROOT_FOLDER}[where]
+        if where == "template":
+            yield DECLARATIONS_FILE
         for folder, folders, files in sorted(os.walk(root)):
             links = [name for name in folders if Path(folder, name).is_symlink()]
             for name in sorted([*files, *links]):
