@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from cosmos.errors import WorldFailed
 from cosmos.image.kept_release import kept_key
 from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
 from cosmos.store.blobs import StoreFolder
@@ -230,6 +232,30 @@ def test_a_link_in_the_place_of_a_galaxy_s_file_is_noticed(built: ImageFixture, 
     archive.rename(archive.with_name("elsewhere"))
     archive.symlink_to("elsewhere")
     build(built, cosmos).fails(4)
+
+
+def test_a_store_that_cannot_be_written_costs_the_memory_and_not_the_release(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full, or read-only: all layers are there, so the release is made, linted and told as ever."""
+
+    @contextmanager
+    def full(store: StoreFolder) -> Iterator[None]:
+        raise WorldFailed(str(store.root), "the disk is full")
+        yield
+
+    monkeypatch.setattr(StoreFolder, "_draft", full)
+    age(built.folder.parent)
+    assert NOTHING in build(built, cosmos).ok().err, "the stats that are known now are not kept"
+    (built.folder / "template" / "root" / "etc" / "motd").write_text("hello\n")
+    for _ in range(2):
+        said = build(built, cosmos).ok()
+        assert NOTHING not in said.err
+        assert "not linted" not in said.err
+        assert cosmos("cat", built.out, "etc/motd").ok().out == "hello\n"
+    monkeypatch.undo()
+    build(built, cosmos).ok()
+    assert NOTHING in build(built, cosmos).ok().err
 
 
 @pytest.mark.parametrize("words", [("--level", "1"), ("--safe",)])

@@ -32,13 +32,14 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError
+from cosmos.errors import CosmosError, WorldFailed
 from cosmos.image.template_folder import DECLARATIONS_FILE, ROOT_FOLDER, template_folder
 from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
@@ -119,8 +120,9 @@ def read_kept(store: Store, key: Digest) -> Kept | None:
 
 
 def write_kept(store: Store, key: Digest, kept: Kept) -> None:
-    """Keep the record. Raises `WorldFailed`."""
-    store.put_result(key, kept.to_bytes())
+    """Keep the record, if the store can be written: the release is complete without it."""
+    with suppress(WorldFailed):
+        store.put_result(key, kept.to_bytes())
 
 
 @dataclass(frozen=True, kw_only=True)
