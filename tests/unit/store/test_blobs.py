@@ -38,6 +38,9 @@ def test_a_folder_in_the_place_of_a_blob_or_a_result_is_named(tmp_path: Path) ->
         (tmp_path / place / "x").mkdir(parents=True)
     with pytest.raises(WorldFailed, match=f"blobs/{digest.hex[:2]}/{digest.hex}: is a directory"):
         store.put(data)
+    store.put_hashed_soon(digest, data)
+    with pytest.raises(WorldFailed, match=f"blobs/{digest.hex[:2]}/{digest.hex}: is a directory"):
+        store.settle()
     with pytest.raises(WorldFailed, match=f"results/{KEY.hex[:2]}/{KEY.hex}: is a directory"):
         store.put_result(KEY, data)
 
