@@ -25,7 +25,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cosmos.errors import WorldFailed, likely_cause
+from cosmos.errors import Malformed, WorldFailed, likely_cause
 
 TEMPORARY_PREFIX = ".cosmos-"
 TEMPORARY_SUFFIX = ".tmp"
@@ -40,7 +40,8 @@ _NUMBERS: Final = count()  # of this process's temporary files
 def write_durably(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
     """Write `data` to the file `path` with `mode`; makes its folder if needed. Raises `WorldFailed`.
 
-    A file or a link that is at `path` already is replaced, and the link is not followed.
+    A file or a link that is at `path` already is replaced, and the link is not followed. A device or a pipe stays, and
+    so does a link to one, such as /dev/stdout: `Malformed`.
     """
     with durable_file(path, mode) as stream:
         stream.write(data)
@@ -50,13 +51,25 @@ def write_durably(path: Path, data: bytes | memoryview, mode: int = 0o644) -> No
 def durable_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Give a stream to write. When the block ends well, `path` is the new file; after an error it does not change.
 
-    An `OSError` inside the block becomes `WorldFailed`, so the block should only write.
+    An `OSError` inside the block becomes `WorldFailed`, so the block should only write. Raises `Malformed` as
+    `write_durably` does.
     """
     with blaming(path):
+        _demand_replaceable(path)
         make_folder(path.parent)
         with drafted(path.parent, mode) as draft:
             yield draft.stream
             draft.keep_as(path)
+
+
+def _demand_replaceable(path: Path) -> None:
+    """Raise `Malformed` if others would lose what is at `path`: a device, a pipe or a socket, also behind a link."""
+    with contextlib.suppress(OSError):  # nothing is there, or a link leads nowhere
+        is_of_processes = path.is_symlink() and str(path.readlink()).startswith("/proc/")  # also if it leads to a file
+        mode = path.stat().st_mode
+        if is_of_processes or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            hint = "name a new file, and read that one: it is there when it is complete"
+            raise Malformed(str(path), "is a device or a pipe; a file would take its place", hint=hint)
 
 
 class Draft:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from cosmos.errors import WorldFailed
 from cosmos.image.kept_release import kept_key
 from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
 from cosmos.store.blobs import StoreFolder
@@ -130,6 +132,52 @@ def test_a_change_behind_a_linked_folder_of_trust_is_noticed(built: ImageFixture
     assert NOTHING not in build(built, cosmos).err
 
 
+@pytest.mark.parametrize("words", [(), ("--trust-stat",)])
+def test_a_change_behind_a_link_that_a_template_is_read_through_is_noticed(
+    built: ImageFixture, cosmos: Cosmos, words: tuple[str, ...]
+) -> None:
+    """Two images share what they have in common: template.toml and root/ are links, and a build follows both."""
+    template, shared = built.folder / "template", built.folder.parent / "shared"
+    template.rename(shared)
+    template.mkdir()
+    for name in ("template.toml", "root"):
+        (template / name).symlink_to(f"../../shared/{name}")
+    build(built, cosmos).ok()
+    age(built.folder.parent)
+    assert NOTHING in build(built, cosmos, *words).ok().err
+    (shared / "root/etc/motd").write_text("hello\n")
+    assert NOTHING not in build(built, cosmos, *words).ok().err
+    assert cosmos("cat", built.out, "etc/motd").ok().out == "hello\n"
+    in_place(shared / "root/etc/motd", lambda data: data.upper())
+    assert NOTHING not in build(built, cosmos, *words).ok().err
+    assert cosmos("cat", built.out, "etc/motd").ok().out == "HELLO\n"
+    (shared / "template.toml").write_text("merged-usr = false\n")
+    assert NOTHING not in build(built, cosmos, *words).ok().err
+    assert (shared / "template.toml").is_file()
+
+
+def test_a_name_beside_a_template_that_is_no_utf_8_is_no_input(built: ImageFixture, cosmos: Cosmos) -> None:
+    """A build reads template.toml and root/ alone: what an editor leaves beside them changes nothing."""
+    (built.folder / "template" / "NOTES").write_text("one")
+    Path(os.fsdecode(os.fsencode(built.folder / "template") + b"/caf\xe9")).write_text("one")
+    assert NOTHING in build(built, cosmos).ok().err
+    assert NOTHING not in build(built, cosmos, "--level", "1").ok().err
+    assert NOTHING in build(built, cosmos, "--level", "1").ok().err
+
+
+def test_a_link_in_the_place_of_a_release_s_file_is_replaced(built: ImageFixture, cosmos: Cosmos) -> None:
+    """A release consists of plain files: what a link leads to may go, or change, at any time."""
+    before, elsewhere = files(built.out), built.folder.parent / "elsewhere"
+    (built.out / "manifest.txt").rename(elsewhere)
+    (built.out / "manifest.txt").symlink_to(elsewhere)
+    assert NOTHING not in build(built, cosmos).ok().err
+    assert not (built.out / "manifest.txt").is_symlink()
+    assert {name: data for name, (data, _, _) in files(built.out).items()} == {
+        name: data for name, (data, _, _) in before.items()
+    }
+    assert NOTHING in build(built, cosmos).ok().err
+
+
 def test_an_empty_folder_more_in_the_template_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
     (built.folder / "template" / "root" / "srv").mkdir()
     assert NOTHING not in build(built, cosmos).ok().err
@@ -184,6 +232,30 @@ def test_a_link_in_the_place_of_a_galaxy_s_file_is_noticed(built: ImageFixture, 
     archive.rename(archive.with_name("elsewhere"))
     archive.symlink_to("elsewhere")
     build(built, cosmos).fails(4)
+
+
+def test_a_store_that_cannot_be_written_costs_the_memory_and_not_the_release(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full, or read-only: all layers are there, so the release is made, linted and told as ever."""
+
+    @contextmanager
+    def full(store: StoreFolder) -> Iterator[None]:
+        raise WorldFailed(str(store.root), "the disk is full")
+        yield
+
+    monkeypatch.setattr(StoreFolder, "_draft", full)
+    age(built.folder.parent)
+    assert NOTHING in build(built, cosmos).ok().err, "the stats that are known now are not kept"
+    (built.folder / "template" / "root" / "etc" / "motd").write_text("hello\n")
+    for _ in range(2):
+        said = build(built, cosmos).ok()
+        assert NOTHING not in said.err
+        assert "not linted" not in said.err
+        assert cosmos("cat", built.out, "etc/motd").ok().out == "hello\n"
+    monkeypatch.undo()
+    build(built, cosmos).ok()
+    assert NOTHING in build(built, cosmos).ok().err
 
 
 @pytest.mark.parametrize("words", [("--level", "1"), ("--safe",)])

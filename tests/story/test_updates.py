@@ -70,6 +70,21 @@ def test_no_delta_is_written_into_a_release(name: str, update: Update, cosmos: C
     assert files_of(tmp_path / "new") == files_of(update.new)
 
 
+def test_a_delta_replaces_an_older_delta_and_nothing_else(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """A slip of `-o` must not cost the image definition, or a key."""
+    file = tmp_path / "d"
+    for before in (b"", delta.read_bytes()[:50]):
+        file.write_bytes(before)
+        cosmos("delta", update.old, update.new, "-o", file, "--key", update.secret_key).ok()
+        assert file.read_bytes() == delta.read_bytes()
+    file.write_bytes(b'name = "an image"')
+    said = cosmos("delta", update.old, update.new, "-o", file, "--key", update.secret_key).fails(2)
+    assert f"{file}: is there, and is no delta" in said.err
+    assert file.read_bytes() == b'name = "an image"'
+
+
 def test_the_same_two_releases_give_the_same_delta(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
     cosmos("delta", update.old, update.new, "-o", tmp_path / "other", "--key", update.secret_key).ok()
     assert (tmp_path / "other").read_bytes() == delta.read_bytes()
@@ -101,7 +116,8 @@ def test_a_delta_is_never_larger_than_the_release_even_if_everything_changed(
 
 
 def test_the_right_base_is_found_among_several(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
-    (tmp_path / "releases").mkdir()
+    (tmp_path / "releases" / "0").mkdir(parents=True)
+    (tmp_path / "releases" / "0" / "RELEASE.json").symlink_to("/dev/zero")
     shutil.copytree(update.new, tmp_path / "releases" / "a")
     shutil.copytree(update.old, tmp_path / "releases" / "b")
     words = ("-o", tmp_path / "made", "--key", update.public_key)

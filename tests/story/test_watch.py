@@ -93,6 +93,21 @@ def test_each_change_is_built_once_and_named_in_its_line(image: ImageFixture, wa
     assert b"motd" not in (image.out / "manifest.txt").read_bytes()
 
 
+def test_a_change_behind_a_template_s_linked_root_is_built(image: ImageFixture) -> None:
+    root, shared = image.folder / "template" / "root", image.folder.parent / "shared"
+    root.rename(shared)
+    root.symlink_to("../../shared")
+    watching = Watching("build", image.folder, "--home", image.home, "--watch")
+    try:
+        watching.line()
+        (shared / "etc" / "motd").write_text("hello\n")
+        assert watching.line().startswith(f"built {image.out} in ")
+        assert b"motd" in (image.out / "manifest.txt").read_bytes()
+    finally:
+        watching.process.kill()
+        watching.process.wait()
+
+
 def test_a_changed_file_of_values_and_a_definition_of_another_name_are_built(image: ImageFixture) -> None:
     (image.folder / "template/template.toml").write_text(
         'merged-usr = true\n[variables.hostname]\ntype = "string"\nmeaning = "x"\ndefault = "a"\n'

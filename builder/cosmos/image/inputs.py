@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 
 from cosmos.errors import CosmosError
 from cosmos.image.joining import read_joined
-from cosmos.image.template_folder import IMAGE_FILE, template_folder
+from cosmos.image.template_folder import IMAGE_FILE, ROOT_FOLDER, template_folder
 from cosmos.limits import MAX_LOCK_BYTES, MAX_WATCHED_PATHS
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
@@ -73,7 +73,10 @@ def image_inputs(path: Path, home: Path, known: Inputs | None = None) -> Inputs:
     files = (file, lock, envelope_of(lock), *named, home / "trust" / TRUST_FILE, *_signed(indexes), *archives)
     folders = list[Path]()
     with suppress(CosmosError, OSError):
-        folders.append(template_folder(folder, image.template))
+        template = template_folder(folder, image.template)
+        folders.append(template)
+        if (template / ROOT_FOLDER).is_symlink():
+            folders.append(template / ROOT_FOLDER)
     return Inputs(files=tuple(dict.fromkeys(files)), folders=tuple(folders))
 
 

@@ -12,8 +12,9 @@ changes nothing: that is quicker by far than to make the same once more. The rec
      "remotes": {NAME: ADDRESS},                each galaxy that is reached by a network
      "rows": [[PLACE, PATH, WHAT, STAT], …]}    every file, by place and path
 
-A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. WHAT is a file's SHA-256 and mode, a link's target, or
-that there is no such file. STAT is the stamp of a file that was hashed (`stamps`).
+A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. Of a template, the record has all that a build reads:
+template.toml, and every path below root/, also if one of the two is a link to elsewhere. WHAT is a file's SHA-256 and
+mode, a link's target, or that there is no such file. STAT is the stamp of a file that was hashed (`stamps`).
 
 Of a remote galaxy, a build takes what the store has. So its archives have the place `store`; its index and statements
 have `kept NAME`, with the digests of a document and of its envelope for WHAT. The place `remote NAME` is the galaxy
@@ -32,6 +33,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -39,7 +41,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, WorldFailed
-from cosmos.image.template_folder import template_folder
+from cosmos.image.template_folder import DECLARATIONS_FILE, ROOT_FOLDER, template_folder
 from cosmos.limits import MAX_ENVELOPE_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
 from cosmos.records import dataclass
@@ -122,8 +124,9 @@ def read_kept(store: Store, key: Digest) -> Kept | None:
 
 
 def write_kept(store: Store, key: Digest, kept: Kept) -> None:
-    """Keep the record. Raises `WorldFailed`."""
-    store.put_result(key, kept.to_bytes())
+    """Keep the record, if the store can be written: the release is complete without it."""
+    with suppress(WorldFailed):
+        store.put_result(key, kept.to_bytes())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +160,7 @@ class Places:
                 return self._asked(where.removeprefix("remote "), path)
             file = self._root(where) / path
             facts = file.lstat()
-            if stat.S_ISLNK(facts.st_mode) and where in ("template", "out"):
+            if stat.S_ISLNK(facts.st_mode) and where in ("template", "out") and path != DECLARATIONS_FILE:
                 return Seen(what=f"link to {os.fsencode(file.readlink()).hex()}", stat="")
             number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except FileNotFoundError:
@@ -193,12 +196,14 @@ class Places:
         return seen if self.known.get(place) == seen else Seen(what=seen.what, stat="")
 
     def listed(self, where: str) -> Iterator[str]:
-        """Yield the path of each file and link below the template, the home's trust or the release, sorted.
+        """Yield the path of each file and link of the template, of the home's trust or of the release, sorted.
 
         An empty folder of the template or of the release is listed, too, with a slash at its end.
         """
-        root = self.home / "trust" if where == "home" else self._root(where)
-        base = self.home if where == "home" else root
+        base = self.home if where == "home" else self._root(where)
+        root = {"home": base / "trust", "out": base, "template": base / ROOT_FOLDER}[where]
+        if where == "template":
+            yield DECLARATIONS_FILE
         for folder, folders, files in sorted(os.walk(root)):
             links = [name for name in folders if Path(folder, name).is_symlink()]
             for name in sorted([*files, *links]):

@@ -7,11 +7,12 @@ missing or damaged is an empty memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from cosmos.about import VERSION
 from cosmos.canon import digest_of
+from cosmos.errors import WorldFailed
 from cosmos.store.interface import Store
 from cosmos.store.sealed import NotSealed
 from cosmos.trust.good_signatures import GoodSignatures, remembering
@@ -24,13 +25,14 @@ _KEY: Final = digest_of({"what": "good-signatures", "format": 1, "cosmos": VERSI
 def known_signatures(store: Store, warn: Callable[[str], None]) -> Iterator[None]:
     """Verify in the block only the signatures that the sealed `store` does not know; keep the new ones at its end.
 
-    Raises `WorldFailed`.
+    A store that cannot be written keeps none, and they are verified again.
     """
     memory = GoodSignatures.read(_read(store, warn))
     with remembering(memory):
         yield
     if memory.new:
-        store.put_result(_KEY, memory.to_bytes())
+        with suppress(WorldFailed):
+            store.put_result(_KEY, memory.to_bytes())
 
 
 def _read(store: Store, warn: Callable[[str], None]) -> bytes:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosmos.errors import Malformed
+from cosmos.image.template_folder import DECLARATIONS_FILE, ROOT_FOLDER
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
 from cosmos.model.template import Declarations, DeclaredPath, Group, InitLine, Mount, User, Value
@@ -82,7 +83,7 @@ class RenderedTemplate:
 def read_template(folder: Path) -> TemplateFiles:
     """Return the template in `folder`. Raises `Malformed` for a folder that holds no template, or a device."""
     return TemplateFiles(
-        name=folder.name, declarations=_read(folder / "template.toml"), files=_files_below(folder / "root")
+        name=folder.name, declarations=_read(folder / DECLARATIONS_FILE), files=_files_below(folder / ROOT_FOLDER)
     )
 
 

@@ -10,6 +10,8 @@ from cosmos.nearest import nearest
 
 IMAGE_FILE: Final = "image.toml"
 TEMPLATES_FOLDER: Final = "rootfs-templates"
+DECLARATIONS_FILE: Final = "template.toml"  # in a template's folder; it may be a link
+ROOT_FOLDER: Final = "root"  # beside it, with all that a template lays; it may be a link, too
 
 
 def template_folder(folder: Path, named: str) -> Path:

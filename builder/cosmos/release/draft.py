@@ -187,13 +187,15 @@ def _remove_unmarked(draft: Path, prefix: str) -> None:
 
 
 def _same_files(one: Path, other: Path, *, but: str) -> bool:
-    """Return whether two folders hold the same files, with the same bytes and modes. The file `but` does not count."""
+    """Return whether two folders hold the same plain files, with the same bytes and modes. `but` does not count.
+
+    A link in the place of a file is no part of a release, whatever it leads to.
+    """
     names = sorted(file.name for file in one.iterdir() if file.name != but)
     if names != sorted(file.name for file in other.iterdir() if file.name != but):
         return False
     return all(
-        (other / name).is_file()
-        and (one / name).stat().st_mode == (other / name).stat().st_mode
+        (one / name).lstat().st_mode == (other / name).lstat().st_mode
         and filecmp.cmp(one / name, other / name, shallow=False)
         for name in names
     )

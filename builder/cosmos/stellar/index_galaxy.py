@@ -9,9 +9,9 @@ In this order:
      catalogue that it names
   4. sign the index with the given galaxy keys, and publish it in one step (stellar.publishing)
 
-If nothing has changed, the galaxy keeps its bytes. A galaxy also keeps the format of its index, until the maintainer
-names another one. Published stars never change: an archive with another digest than
-its statement is refused, and so is a star that an index has listed with other bytes (stellar.published).
+If nothing has changed, the galaxy keeps its bytes. What the maintainer edits in meta.toml gets the next number. A
+galaxy keeps the format of its index, until the maintainer names another one. Published stars never change: an archive
+with another digest than its statement is refused, and so is a star that an index listed otherwise (stellar.published).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from cosmos.stellar.catalogues import catalogue_bytes, demand_catalogue, has_cat
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.index_formats import as_format, kept_format
 from cosmos.stellar.published import Published
-from cosmos.stellar.publishing import Fewer, publish, waiting_index
+from cosmos.stellar.publishing import Fewer, publish, waiting_index, was_edited
 from cosmos.stellar.signing import sign_parsed, signatures_in, statement_envelope, write_document
 from cosmos.trust.dsse import Envelope
 from cosmos.trust.roles import STAR_TYPE
@@ -120,7 +120,6 @@ def index_galaxy(
 
     `number` is the format of the index; if it is None, the galaxy keeps its format. `digest` returns the digest of an
     archive that has a statement. An archive without a statement is always read.
-
     If the new index has fewer signatures than the old one, it waits for the others, unless `fewer` says "publish".
     Raises `Refused` or `Malformed` with the file's name.
     """
@@ -165,6 +164,8 @@ def sign_galaxy(
     with galaxy.publishing(reporter):
         old = galaxy.index()
         index = waiting_index(galaxy, old) or old
+        if index.seq == old.seq and was_edited(galaxy, old):
+            raise Refused(str(galaxy.index_file), f"was edited after it was published as seq {old.seq}", hint=_REINDEX)
         stated = [_as_listed(galaxy, row) for row in index.snapshot]
         demand_catalogue(galaxy, index)
         signed = sum(_sign(galaxy, one, authors) for one in stated)
@@ -269,11 +270,12 @@ def _demand_unchanged(galaxy: GalaxyFolder, old: GalaxyIndex, stated: Sequence[_
 def _next(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex, today: str, *, is_asked: bool) -> GalaxyIndex:
     """Return the index that the galaxy should have: the old one if it lists the same stars in the same format.
 
-    An old index without a catalogue gets one with its next change, or if the maintainer asked for a format.
+    What the maintainer has edited gets the next number. An old index without a catalogue gets one with its next change,
+    or if the maintainer asked for a format.
     """
     same = replace(listing, seq=old.seq, version=old.version, catalogue=old.catalogue)
     is_catalogued = _is_catalogued(galaxy, old, listing) if old.catalogue is not None else not is_asked
-    if old.seq and is_catalogued and replace(old, warnings=()) == same:
+    if old.seq and is_catalogued and replace(old, warnings=()) == same and not was_edited(galaxy, old):
         return old
     begun = waiting_index(galaxy, old)
     if begun is not None and replace(listing, seq=begun.seq, version=begun.version) == begun:

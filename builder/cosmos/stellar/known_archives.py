@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
+from cosmos.errors import WorldFailed
 from cosmos.keyring.store_key import store_key
 from cosmos.reading import open_plain
 from cosmos.stamps import Seen, seen_now
@@ -67,7 +68,8 @@ def known_archives(home: Path, packages: Path, settled: int, warn: Callable[[str
         yield archives
         if archives.seen != known:
             rows: list[Json] = [[name, seen.what, seen.stat] for name, seen in archives.seen.items()]
-            store.put_result(key, canonical_json({"format": _FORMAT, "archives": rows}))
+            with suppress(WorldFailed):  # the index is published, and complete without it
+                store.put_result(key, canonical_json({"format": _FORMAT, "archives": rows}))
 
 
 def _read(store: Store, key: Digest, warn: Callable[[str], None]) -> Mapping[str, Seen]:

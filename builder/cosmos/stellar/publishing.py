@@ -90,6 +90,15 @@ def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
     return plain_text(index.to_toml()).encode()
 
 
+def was_edited(galaxy: GalaxyFolder, index: GalaxyIndex) -> bool:
+    """Return whether meta.toml is no longer the published `index`, of which the snapshot keeps the bytes.
+
+    To sign other bytes under a number that readers have seen would be a fork: they refuse the galaxy for ever.
+    """
+    snapshot = galaxy.snapshot_file(index.seq)
+    return is_there(snapshot) and not holds(snapshot, read_bounded(galaxy.index_file, MAX_INDEX_BYTES))
+
+
 def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | None:
     """Return the index after `index` that was written but not yet published, or None."""
     file = galaxy.snapshot_file(index.seq + 1)

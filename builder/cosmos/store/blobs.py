@@ -154,7 +154,7 @@ class StoreFolder:
             with self._draft() as draft:
                 for piece in unchanged_pieces(data, str(digest)):
                     draft.stream.write(piece)
-                folder.keep(draft, digest.hex)
+                _keep(folder, draft, digest)
 
     def put_hashed_soon(self, digest: Digest, data: Content) -> None:
         """Keep `data` as `put_hashed` does, but for others and durably once `settle` is called, or much waits."""
@@ -181,7 +181,7 @@ class StoreFolder:
         if self._read(folder, key) != record:
             with self._draft() as draft:
                 draft.stream.write(record)
-                folder.keep(draft, key.hex)
+                _keep(folder, draft, key)
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
         """Keep `data` as `put_result` does, but in memory until `settle` is called or very much waits there."""
@@ -328,6 +328,12 @@ class StoreFolder:
                 os.rename(aside, name, src_dir_fd=there, dst_dir_fd=here)
             else:
                 os.unlink(aside, dir_fd=there)
+
+
+def _keep(folder: Folder, draft: Draft, digest: Digest) -> None:
+    """Give the draft its name. What stands in its way, for example a folder, is named. Raises `WorldFailed`."""
+    with blaming(folder.shown(digest.hex)):
+        folder.keep(draft, digest.hex)
 
 
 @contextlib.contextmanager

@@ -91,7 +91,8 @@ class Soon:
                 folder = self._folder(digest)
                 if folder not in numbers:
                     numbers[folder] = opened.enter_context(folder.made())
-                draft.name_in(numbers[folder], digest.hex)
+                with blaming(folder.shown(digest.hex)):  # a folder may be in its way
+                    draft.name_in(numbers[folder], digest.hex)
             for number in numbers.values():
                 os.fsync(number)
 

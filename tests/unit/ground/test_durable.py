@@ -10,7 +10,7 @@ import pytest
 
 from cosmos import durable
 from cosmos.durable import durable_file, make_folder, replace_folder_durably, sweep_old, temporary_folder, write_durably
-from cosmos.errors import WorldFailed
+from cosmos.errors import Malformed, WorldFailed
 
 
 def test_a_file_is_written_with_its_mode_whatever_the_umask(tmp_path: Path) -> None:
@@ -64,6 +64,27 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     write_durably(tmp_path / "a", b"new")
     assert (tmp_path / "precious").read_bytes() == b"keep"
     assert not (tmp_path / "a").is_symlink()
+
+
+@pytest.mark.parametrize("target", [None, "/dev/null", "/proc/self/fd/1", "pipe"])
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path: Path, target: str | None) -> None:
+    """`-o /dev/stdout`, written by root, would take stdout from every program: such a link leads into /proc."""
+    file = tmp_path / "out"
+    os.mkfifo(tmp_path / "pipe" if target else file)
+    if target is not None:
+        file.symlink_to(target)
+    before = file.lstat()
+    with pytest.raises(Malformed, match=f"{file}: is a device or a pipe"):
+        write_durably(file, b"data")
+    assert (file.lstat().st_ino, file.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert not [*tmp_path.glob(".cosmos-*")]
+
+
+@pytest.mark.parametrize("target", ["out", "nowhere"])
+def test_a_link_that_leads_nowhere_is_replaced(tmp_path: Path, target: str) -> None:
+    (tmp_path / "out").symlink_to(target)
+    write_durably(tmp_path / "out", b"data")
+    assert not (tmp_path / "out").is_symlink()
 
 
 def test_the_names_of_new_folders_reach_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from cosmos.stellar.catalogues import newest
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.index_galaxy import Indexed, index_galaxy
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy, sign_galaxy
 from cosmos.stellar.signing import sign_file, sign_files
 from cosmos.trust.dsse import Envelope, verify_envelope
 from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE
@@ -103,6 +103,31 @@ def test_an_unchanged_galaxy_keeps_its_bytes(
     again = indexed(galaxy, *keys, today="2027.01.01")
     assert (first.is_changed, again.is_changed, again.signed) == (True, False, 0)
     assert bytes_of(galaxy) == before
+
+
+def test_an_edited_index_gets_the_next_number_and_is_never_signed_under_its_own(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    """Other bytes under a number that readers have seen are a fork to them: they would refuse the galaxy for ever."""
+    add_star(galaxy, built(), ())
+    galaxy_key = key("galaxy")
+    indexed(galaxy, galaxy_key)
+    published = galaxy.snapshot_file(1).read_bytes()
+    for number, text in enumerate((b'description = "better"', b"# a comment", b'description = "best"'), 2):
+        lines = galaxy.index_file.read_bytes().splitlines()
+        at = next((place for place, line in enumerate(lines) if line.startswith(b"description")), 0)
+        lines[at : at + text.startswith(b"desc")] = [text]
+        galaxy.index_file.write_bytes(b"\n".join(lines) + b"\n")
+        with pytest.raises(Refused, match=f"was edited after it was published as seq {number - 1}"):
+            sign_galaxy(galaxy, authors=[], galaxies=[galaxy_key], reporter=Remembering())
+        done = indexed(galaxy, galaxy_key)
+        assert (done.index.seq, done.is_changed) == (number, True)
+        assert (
+            Envelope.parse(envelope_of(galaxy.index_file).read_bytes(), "x").payload == galaxy.index_file.read_bytes()
+        )
+        assert not indexed(galaxy, galaxy_key).is_changed
+    assert galaxy.index().description == "best"
+    assert galaxy.snapshot_file(1).read_bytes() == published
 
 
 def test_an_index_decompresses_only_the_archive_that_is_new(

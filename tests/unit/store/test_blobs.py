@@ -31,6 +31,20 @@ def blobs(root: Path) -> list[Path]:
     return [path for path in (root / "blobs").rglob("*") if path.is_file()]
 
 
+def test_a_folder_in_the_place_of_a_blob_or_a_result_is_named(tmp_path: Path) -> None:
+    store, data = StoreFolder(tmp_path), b"bytes"
+    digest = Digest.of(data)
+    for place in (f"blobs/{digest.hex[:2]}/{digest.hex}", f"results/{KEY.hex[:2]}/{KEY.hex}"):
+        (tmp_path / place / "x").mkdir(parents=True)
+    with pytest.raises(WorldFailed, match=f"blobs/{digest.hex[:2]}/{digest.hex}: is a directory"):
+        store.put(data)
+    store.put_hashed_soon(digest, data)
+    with pytest.raises(WorldFailed, match=f"blobs/{digest.hex[:2]}/{digest.hex}: is a directory"):
+        store.settle()
+    with pytest.raises(WorldFailed, match=f"results/{KEY.hex[:2]}/{KEY.hex}: is a directory"):
+        store.put_result(KEY, data)
+
+
 def assert_whole(root: Path) -> int:
     """Every name in the store stands for exactly its bytes; return how many there are."""
     for path in blobs(root):

@@ -10,8 +10,8 @@ In this order:
   6. the lock answers its own wishes, and the caller's judge agrees; then the folder takes its place in one step
 
 A killed run leaves the finished layers in a folder beside the result, and the next run takes them. The old release is
-only read. Memory: twice the content of the largest layer that a patch makes or refers to, and what the compressor needs
-at the release's level (90 MiB at level 19), and the small files of both releases.
+only read. Memory: the content of the largest layer that a patch makes, twice the one that the patch refers to, what the
+compressor needs at the release's level (90 MiB at level 19), and the small files of both releases.
 """
 
 from __future__ import annotations

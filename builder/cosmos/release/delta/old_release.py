@@ -71,10 +71,9 @@ def right_base(folders: Iterable[Path], wanted: ReleaseName) -> OldRelease:
     """Return the first of `folders`, or of the folders in them, that is the wanted release. Raises `Differs`."""
     tried: list[str] = []
     for folder in (place for named in folders for place in (named, *_folders_in(named))):
-        if not is_there(folder / RELEASE_FILE):
-            continue
         try:
-            return OldRelease.open(folder, wanted)
+            if is_there(folder / RELEASE_FILE):
+                return OldRelease.open(folder, wanted)
         except CosmosError as error:
             tried.append(str(error))
     raise Differs(

@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
@@ -160,12 +161,14 @@ class LintMemory:
             return LayerLook.read(json.loads(kept))
         look = LayerLook()
         look.add(opened().entries(), star, terms.epoch, allowed, wanted)
-        self._store.put_result_soon(key, look.kept())
+        with suppress(WorldFailed):  # as in `settle`
+            self._store.put_result_soon(key, look.kept())
         return look
 
     def settle(self) -> None:
-        """Make durable what was seen. Raises `WorldFailed`."""
-        self._store.settle()
+        """Make durable what was seen, if the store can be written: the report is the same without."""
+        with suppress(WorldFailed):
+            self._store.settle()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
