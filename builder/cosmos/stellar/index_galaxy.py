@@ -2,11 +2,9 @@
 
 In this order:
 
-  1. check that each archive in packages/ has a statement in stars/ with its digest; make a missing statement from the
-     `star.toml` in the archive
+  1. check that each archive in packages/ has its statement in stars/; make a missing one from the `star.toml` inside
   2. sign the statements with the given author keys, if these have not signed them yet
-  3. list every star in the index, with a `seq` that is one higher than before, and describe the newest ones in the
-     catalogue that it names
+  3. list every star in the index, its `seq` one higher, and describe the newest ones in the catalogue that it names
   4. sign the index with the given galaxy keys, and publish it in one step (stellar.publishing)
 
 If nothing has changed, the galaxy keeps its bytes. What the maintainer edits in meta.toml gets the next number. A
@@ -119,7 +117,8 @@ def index_galaxy(
     """Update statements, index, catalogue, snapshot and signatures; `today` is YYYY.MM.DD.
 
     `number` is the format of the index; if it is None, the galaxy keeps its format. `digest` returns the digest of an
-    archive that has a statement. An archive without a statement is always read.
+    archive that has a statement; any other is read.
+
     If the new index has fewer signatures than the old one, it waits for the others, unless `fewer` says "publish".
     Raises `Refused` or `Malformed` with the file's name.
     """
@@ -212,9 +211,8 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
 
 
 def _archives(galaxy: GalaxyFolder) -> list[Path]:
-    if not galaxy.packages.is_dir():
-        return []
-    return sorted((file for file in galaxy.packages.iterdir() if file.name.endswith(SUFFIXES)), key=os.fspath)
+    files = galaxy.packages.iterdir() if galaxy.packages.is_dir() else ()
+    return sorted((file for file in files if file.name.endswith(SUFFIXES)), key=os.fspath)
 
 
 def _sign(galaxy: GalaxyFolder, one: _Stated, authors: Sequence[SecretKey]) -> int:
