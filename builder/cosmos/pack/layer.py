@@ -50,7 +50,7 @@ class LayerLine:
     def parse(cls, row: str) -> Self:
         """Return the row of the text form, or raise `ValueError`."""
         offset, _, line = row.partition(" ")
-        if not offset.isascii() or not offset.isdigit() or str(int(offset)) != offset:
+        if not offset.isascii() or not offset.isdigit() or (offset[0] == "0" and offset != "0"):
             raise ValueError(f"want an offset and a manifest line, got {row[:80]!r}")
         return cls(line=ManifestLine.parse(line), data_offset=int(offset))
 
