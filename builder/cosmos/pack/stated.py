@@ -23,7 +23,6 @@ from cosmos.pack.pax import parse_pax
 from cosmos.pack.tar import BLOCK, described_header
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath
 
 _MAX_ID: Final = (1 << 32) - 2  # as pack.untar has it
 _TIME: Final = slice(136, 147)

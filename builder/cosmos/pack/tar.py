@@ -188,9 +188,7 @@ def _summed(
     checksum = owner_sum + time_sum + byte_sum(name) + byte_sum(length) + type_flag[0] + _shared_sum(device)
     checksum += (byte_sum(target) if target else 0) + (byte_sum(prefix) if prefix else 0)
     summed = b"%06o\0 " % checksum
-    return _FIELDS.pack(
-        name, owner, length, time, summed, type_flag, target, _MAGIC_AND_OWNERS, device, prefix
-    )
+    return _FIELDS.pack(name, owner, length, time, summed, type_flag, target, _MAGIC_AND_OWNERS, device, prefix)
 
 
 @lru_cache(maxsize=_KEPT)
