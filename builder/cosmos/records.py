@@ -14,7 +14,9 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import MISSING, Field, FrozenInstanceError, fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+T = TypeVar("T")
 
 _ABSENT: Final = object()  # the value of an argument that was left out, and that a factory makes
 _FEW: Final = 3  # fields: to set them one by one takes no longer than to open an object
@@ -73,7 +75,7 @@ def compiled_init(cls: Any) -> Any:
     values = [(one.name, value) for one in fields(cls) if (value := _value(one))]
     lines = [f"put(self, {name!r}, {value})" for name, value in values]
     if len(values) > _FEW and cls.__bases__ == (object,) and "__slots__" in vars(cls):
-        names |= {"closed": cls, "opened": type(cls.__name__, (), {"__slots__": cls.__slots__})}
+        names |= {"closed": cls, "opened": _opened(cls)}
         assigned = "; ".join(f"self.{name} = {value}" for name, value in values)
         lines = [
             "if self.__class__ is closed:",
@@ -90,6 +92,24 @@ def compiled_init(cls: Any) -> Any:
     init = made["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     return init
+
+
+def _opened(cls: Any) -> type:
+    return type(cls.__name__, (), {"__slots__": cls.__slots__})
+
+
+def quick(cls: type[T]) -> Callable[..., T]:
+    """Return a function that makes an object of a frozen class with slots, in a third of the time.
+
+    It takes the values of all fields by their place, also of those that `__init__` does not take, and does nothing
+    else: it is for readers that make one object for each line of a large document.
+    """
+    names = ", ".join(one.name for one in fields(cls))  # type: ignore[arg-type]  # a record is a dataclass
+    body = "; ".join(f"made.{one.name} = {one.name}" for one in fields(cls))  # type: ignore[arg-type]  # as above
+    made: dict[str, Any] = {"opened": _opened(cls), "closed": cls}
+    exec(f"def make({names}):\n made = opened(); {body}; made.__class__ = closed; return made", made)  # noqa: S102
+    make: Callable[..., T] = made["make"]
+    return make
 
 
 def _argument(one: Field[Any]) -> str:

@@ -21,6 +21,7 @@ from cosmos.errors import Malformed
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.pack.pax import parse_pax
 from cosmos.pack.tar import BLOCK, described_header
+from cosmos.records import quick
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 
@@ -32,6 +33,9 @@ _DIGITS: Final = frozenset(b"01234567")
 _PADDINGS: Final = [bytes(size) for size in range(BLOCK)]
 _NO_CONTENT: Final[Content] = b""
 _KEPT: Final = 64  # of the last times: most entries of a layer have one of a few
+
+
+_made_entry: Final = quick(Entry)
 
 
 class Stated(Protocol):
@@ -153,19 +157,11 @@ def stated_entries(rows: Sequence[Stated], source: Source) -> list[Entry] | None
 
 
 def _entry(line: ManifestLine, mtime: int, content: Content) -> Entry:
-    return Entry(
-        path=line.path,
-        kind=line.kind,
-        mode=line.mode,
-        uid=line.uid,
-        gid=line.gid,
-        mtime=mtime,
-        content=content,
-        target=line.target,
-        rdev=line.rdev,
-        xattrs=line.xattrs,
-        hashed=None if line.digest is None else (content, line.digest),
-    )
+    """Return the entry of a line; it knows the line, unless its content was not kept."""
+    path, kind, digest = line.path, line.kind, line.digest
+    hashed, own = None if digest is None else (content, digest), line if len(content) == line.size else None
+    rest = (line.target, line.rdev, line.xattrs, hashed, own)
+    return _made_entry(path, kind, line.mode, line.uid, line.gid, mtime, content, *rest)
 
 
 def _time_and_header(source: Source) -> tuple[int, bytes]:

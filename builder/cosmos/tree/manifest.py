@@ -40,7 +40,7 @@ from cosmos.model.line_fields import (
     unfield,
     xattrs_field,
 )
-from cosmos.records import dataclass
+from cosmos.records import dataclass, quick
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 
@@ -148,20 +148,8 @@ class ManifestLine:
             kind = "dir" if is_folder else "symlink"
             mode, uid, gid, path = match.group(9, 10, 11, 12) if is_folder else match.group(14, 15, 16, 17)
             size, digest, target = 0, None, b"" if is_folder else match[18].encode()
-        line = cls(
-            path=TreePath(path.encode()) if len(path) <= MAX_PATH_BYTES else TreePath.parse(path),
-            kind=kind,
-            mode=int(mode, 8),
-            uid=int(uid),
-            gid=int(gid),
-            size=size,
-            digest=digest,
-            rdev=None,
-            xattrs=(),
-            target=target,
-        )
-        _put(line, "_text", match.string)
-        return line
+        checked = TreePath(path.encode()) if len(path) <= MAX_PATH_BYTES else TreePath.parse(path)
+        return _line(checked, kind, int(mode, 8), int(uid), int(gid), size, digest, None, (), target, match.string)
 
     def __str__(self) -> str:
         if not self._text:
@@ -174,6 +162,9 @@ class ManifestLine:
             f"{self.kind} {self.mode:04o} {self.uid} {self.gid} {self.size} {self.digest or '-'} "
             f"{device_field(self.rdev)} {xattrs_field(self.xattrs)} {field(self.path)} {target}"
         )
+
+
+_line: Final = quick(ManifestLine)
 
 
 def manifest(lines: Iterable[ManifestLine]) -> bytes:
