@@ -107,7 +107,7 @@ def quick(cls: type[T]) -> Callable[..., T]:
     names = ", ".join(one.name for one in fields(cls))  # type: ignore[arg-type]  # a record is a dataclass
     body = "; ".join(f"made.{one.name} = {one.name}" for one in fields(cls))  # type: ignore[arg-type]  # as above
     made: dict[str, Any] = {"opened": _opened(cls), "closed": cls}
-    exec(f"def make({names}):\n made = opened(); {body}; made.__class__ = closed; return made", made)  # noqa: S102
+    exec(f"def make({names}):\n made = opened(); {body}; made.__class__ = closed; return made", made)  # noqa: S102 - as above
     make: Callable[..., T] = made["make"]
     return make
 
