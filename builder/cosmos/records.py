@@ -64,7 +64,7 @@ def compiled_init(cls: Any) -> Any:
     `object.__setattr__` takes a while to find that it may set a field of a class that refuses assignments. So an object
     of many fields first becomes one of a class that has the same slots and refuses nothing. That halves the time.
     """
-    names: dict[str, Any] = {"put": object.__setattr__, "absent": _ABSENT}
+    names: dict[str, Any] = {"__put__": object.__setattr__, "__absent__": _ABSENT}  # no field has such a name
     for one in fields(cls):
         if one.default_factory is not MISSING:
             names[f"make_{one.name}"] = one.default_factory
@@ -73,13 +73,13 @@ def compiled_init(cls: Any) -> Any:
     given = [_argument(one) for one in fields(cls) if one.init and not one.kw_only]
     named = [_argument(one) for one in fields(cls) if one.init and one.kw_only]
     values = [(one.name, value) for one in fields(cls) if (value := _value(one))]
-    lines = [f"put(self, {name!r}, {value})" for name, value in values]
+    lines = [f"__put__(self, {name!r}, {value})" for name, value in values]
     if len(values) > _FEW and cls.__bases__ == (object,) and "__slots__" in vars(cls):
-        names |= {"closed": cls, "opened": _opened(cls)}
+        names |= {"__closed__": cls, "__opened__": _opened(cls)}
         assigned = "; ".join(f"self.{name} = {value}" for name, value in values)
         lines = [
-            "if self.__class__ is closed:",
-            f"  put(self, '__class__', opened); {assigned}; self.__class__ = closed",
+            "if self.__class__ is __closed__:",
+            f"  __put__(self, '__class__', __opened__); {assigned}; self.__class__ = __closed__",
             "else:",
             *(f"  {line}" for line in lines),
         ]
@@ -104,24 +104,25 @@ def quick(cls: type[T]) -> Callable[..., T]:
     It takes the values of all fields by their place, also of those that `__init__` does not take, and does nothing
     else: it is for readers that make one object for each line of a large document.
     """
-    names = ", ".join(one.name for one in fields(cls))  # type: ignore[arg-type]  # a record is a dataclass
-    body = "; ".join(f"made.{one.name} = {one.name}" for one in fields(cls))  # type: ignore[arg-type]  # as above
-    made: dict[str, Any] = {"opened": _opened(cls), "closed": cls}
-    exec(f"def make({names}):\n made = opened(); {body}; made.__class__ = closed; return made", made)  # noqa: S102 - as above
+    names = [one.name for one in fields(cls)]  # type: ignore[arg-type]  # a record is a dataclass
+    body = "; ".join(f"__made__.{name} = {name}" for name in names)
+    made: dict[str, Any] = {"__opened__": _opened(cls), "__closed__": cls}
+    text = f"__made__ = __opened__(); {body}; __made__.__class__ = __closed__; return __made__"
+    exec(f"def make({', '.join(names)}):\n {text}", made)  # noqa: S102 - as above
     make: Callable[..., T] = made["make"]
     return make
 
 
 def _argument(one: Field[Any]) -> str:
     if one.default_factory is not MISSING:
-        return f"{one.name}=absent"
+        return f"{one.name}=__absent__"
     return one.name if one.default is MISSING else f"{one.name}=default_{one.name}"
 
 
 def _value(one: Field[Any]) -> str:
     """Return what a field gets as code; "" for one that `__post_init__` sets."""
     if one.default_factory is not MISSING:
-        return f"make_{one.name}() if {one.name} is absent else {one.name}" if one.init else f"make_{one.name}()"
+        return f"make_{one.name}() if {one.name} is __absent__ else {one.name}" if one.init else f"make_{one.name}()"
     if one.init:
         return one.name
     return "" if one.default is MISSING else f"default_{one.name}"

@@ -237,3 +237,21 @@ def test_a_quick_object_is_the_one_that_the_class_makes() -> None:
     assert replace(made, a=5)._text == ""
     with pytest.raises(FrozenInstanceError):
         made.b = 2  # type: ignore[misc]  # as above
+
+
+@records.dataclass(frozen=True, kw_only=True, slots=True)
+class Named4:
+    """A record whose fields have the names of what its maker uses."""
+
+    opened: int
+    closed: int
+    put: int
+    absent: list[int] = field(default_factory=list)
+    made: int = 5
+    self_: int = 6
+
+
+def test_no_name_of_a_field_is_in_the_way_of_its_maker() -> None:
+    made = Named4(opened=1, closed=2, put=3)
+    assert made == records.quick(Named4)(1, 2, 3, [], 5, 6)
+    assert (made.opened, made.closed, made.put, made.absent, made.made) == (1, 2, 3, [], 5)
