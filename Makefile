@@ -115,15 +115,20 @@ PART ?= $(shell git rev-parse HEAD)
 mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 90 s. PART=COMMIT repeats a run
 	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
 
+BENCH = PYTHONPATH=tests $(BIN)/python tests/bench
 .PHONY: bench
-bench: $(VENV)/bench.stamp ## measure Cosmos beside other programs on real packages: an hour, and 3 GB in the user's cache folder
-	@for bench in tests/bench/*_bench.py; do echo "$$bench"; \
-		case $$bench in */cold_bench.py) plot='--plot docs/plots/cold.svg' ;; *) plot= ;; esac; \
-		PYTHONPATH=tests $(BIN)/python "$$bench" $$plot || exit; done
+bench: $(VENV)/bench.stamp image ## measure Cosmos beside other programs on real packages: two hours, and 4 GB in the user's cache folder
+	@.ci/need zstd=zstd dpkg-deb=dpkg
+	@$(BENCH)/cold_bench.py --levels 3,9,19 --plot docs/plots/cold.svg
+	@$(BENCH)/warm_bench.py --imported --plot docs/plots/warm.svg
+	@$(BENCH)/scale_bench.py --plot docs/plots/scale.svg
+	@$(BENCH)/delta_bench.py --plot docs/plots/updates.svg
+	@for bench in diff freeze latency nova pack resolve run search startup system; do \
+		echo "$$bench"; $(BENCH)/$${bench}_bench.py || exit; done
 
 .PHONY: bench-short
 bench-short: $(VENV)/bench.stamp ## the cold build, verify and import of that, with a hundred small packages: three minutes
-	@PYTHONPATH=tests $(BIN)/python tests/bench/cold_bench.py --short --plot build/cold-short.svg
+	@$(BENCH)/cold_bench.py --short --plot build/cold-short.svg
 
 .PHONY: book
 book: $(VENV)/book.stamp ## make the book of docs/ for a browser, with search, in build/book: it works from a stick

@@ -1,6 +1,7 @@
 """What a cold build, a check of a release and an import cost, against the limit and other programs.
 
-    .venv/bin/python tests/bench/cold_bench.py [--short] [--rounds N] [--data FOLDER] [--against SOURCES]… [--plot SVG]
+    PYTHONPATH=tests .venv/bin/python tests/bench/cold_bench.py [--short] [--rounds N] [--levels 3,9,19] [--data FOLDER]
+        [--against SOURCES]… [--only ROWS] [--plot SVG]
 
 The data are real packages of the Debian release that this machine's apt knows: `PACKAGES` with all that they need. The
 first run fetches them with `stellar import-deb`, into FOLDER (default: `cosmos-bench` in the user's cache folder);
@@ -10,11 +11,15 @@ round runs each of them once. `--against` names the `builder` folder of another 
 `--plot` draws the medians. `--short` takes a few small packages, for a run of some minutes; its ratios are worse,
 because the start of a program counts more. Before the first round, Python compiles the program, as pip does.
 
-    limit       one plain program: reads every archive, hashes it, unpacks it, hashes that, and packs it at level 3
+    limit       one plain program: reads every archive, hashes it, unpacks it, hashes that, and packs it at level 3;
+                for two workers two such programs at once, each with half of the archives
     look limit  the same of a release's image: reads, hashes, unpacks, hashes
     build       `cosmos build --level 3` with an empty store, and the lint of what was built
     verify      `cosmos verify` of that release
     import      `stellar import-deb` of fetched packages, at level 3
+    mmdebstrap  its variant `extract` of the same packages, as Debian packs them (xz), and packed again with zstd
+
+With `--levels`, limit and build are also measured at other levels of zstd, in the first round alone.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -51,6 +57,8 @@ SETUID = (
 CHOWN = ("libpam-modules-bin", "libutempter0", "base-files", "passwd", "man-db", "cron", "cron-daemon-common")
 ROLES = ("root", "author", "galaxy", "release")
 LEVEL = "3"
+OURS = ("build", "verify", "import")
+TWO = (("2", "limit, two at once", "build with 2 workers"),) if (os.cpu_count() or 1) > 1 else ()
 _PIECE = 1 << 20
 _IMAGE = """
 name = "bench"
@@ -67,9 +75,9 @@ format = "tar.zst"
 """
 
 
-def limit(archives: Iterable[str]) -> None:
+def limit(archives: Iterable[str], level: str = LEVEL) -> None:
     """Do what a build cannot avoid, and nothing else."""
-    packer = zstandard.ZstdCompressor(level=int(LEVEL), write_checksum=True)
+    packer = zstandard.ZstdCompressor(level=int(level), write_checksum=True)
     for archive in archives:
         data = Path(archive).read_bytes()
         hashlib.sha256(data).digest()
@@ -88,6 +96,15 @@ def look_limit(image: str) -> None:
         with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as reader:
             while piece := reader.read(_PIECE):
                 content.update(piece)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table: the name of the row that it is held against, and its work. A slow one is done once."""
+
+    against: str
+    work: Callable[[], float]
+    is_slow: bool = False
 
 
 class Bench:
@@ -143,33 +160,37 @@ class Bench:
         said = ["import-deb", *self.packages, "--closure", "--with-essential", "--galaxy", galaxy, "--level", LEVEL]
         return [*said, "--key", "keys/author.key", *self.home()]
 
-    def building(self, *more: str) -> list[str]:
+    def building(self, *more: str, level: str = LEVEL) -> list[str]:
         """Return the words of a build."""
-        words = ["build", "image", "--level", LEVEL, "--key", "keys/release.key", "--out", str(self.out)]
+        words = ["build", "image", "--level", level, "--key", "keys/release.key", "--out", str(self.out)]
         return [*words, *more, *self.home()]
 
     def debs(self) -> list[str]:
         """Return the fetched packages."""
         return sorted(str(file) for file in (self.data / "home").rglob("*.deb"))
 
-    def rows(self, sources: list[Path]) -> dict[str, tuple[str, Callable[[], float]]]:
+    def rows(self, sources: list[Path], levels: Iterable[str]) -> dict[str, Row]:
         """Return each row's name, the row that it is held against, and its work, which returns CPU seconds."""
-        archives = sorted(str(file) for file in (self.data / "galaxy/packages").iterdir())
         verify = ("cosmos", "verify", str(self.out), "--key", "keys/release.pub")
-        rows: dict[str, tuple[str, Callable[[], float]]] = {"limit": ("limit", partial(self._plain, "limit", archives))}
-        for jobs in ("1", "2"):
-            for name, source in _versions(sources):
-                rows[f"build with {jobs} workers{name}"] = ("limit", partial(self._build, jobs, source))
-        rows["tar | zstd -T0"] = ("limit", self._tar)
+        rows: dict[str, Row] = {}
+        for level in levels:
+            for jobs, limit_row, build_row in (("1", "limit", "build with 1 worker"), *TWO):
+                at = "" if level == LEVEL else f", level {level}"
+                rows[limit_row + at] = Row(limit_row + at, partial(self._limit, int(jobs), level), is_slow=bool(at))
+                for name, source in _versions(sources):
+                    work = partial(self._build, jobs, source, level)
+                    rows[build_row + at + name] = Row(limit_row + at, work, is_slow=bool(at))
+        rows["tar | zstd -T0"] = Row("limit", self._tar)
         if shutil.which("mmdebstrap"):
-            rows["mmdebstrap, xz"] = ("limit", self._mmdebstrap)
-        rows["sha256sum"] = ("sha256sum", self._sha256sum)
-        rows["look limit"] = ("sha256sum", partial(self._plain, "look", [str(self.packed)]))
+            rows["mmdebstrap, xz"] = Row("limit", partial(self._mmdebstrap, "xz"))
+            rows["mmdebstrap, zstd"] = Row("limit", partial(self._mmdebstrap, "zstd"))
+        rows["sha256sum"] = Row("sha256sum", self._sha256sum)
+        rows["look limit"] = Row("sha256sum", partial(self._plain, "look", [str(self.packed)]))
         for name, source in _versions(sources):
-            rows[f"verify{name}"] = ("look limit", partial(self._cpu, *verify, source=source))
-        rows["dpkg-deb -x + sha256"] = ("dpkg-deb -x + sha256", self._dpkg)
+            rows[f"verify{name}"] = Row("look limit", partial(self._cpu, *verify, source=source))
+        rows["dpkg-deb -x + sha256"] = Row("dpkg-deb -x + sha256", self._dpkg)
         for name, source in _versions(sources):
-            rows[f"import{name}"] = ("dpkg-deb -x + sha256", partial(self._import, source))
+            rows[f"import{name}"] = Row("dpkg-deb -x + sha256", partial(self._import, source))
         return rows
 
     def _sha256sum(self) -> float:
@@ -178,10 +199,20 @@ class Bench:
     def _plain(self, what: str, files: list[str]) -> float:
         return self._cpu(sys.executable, __file__, "--plain", what, *files)
 
-    def _build(self, jobs: str, source: Path | None) -> float:
+    def _limit(self, programs: int, level: str) -> float:
+        archives = sorted(str(file) for file in (self.data / "galaxy/packages").iterdir())
+        words = [[sys.executable, __file__, "--plain", level, *archives[first::programs]] for first in range(programs)]
+        before = os.times()
+        children = [subprocess.Popen(one, env=_environment()) for one in words]
+        codes = [child.wait() for child in children]
+        if any(codes):
+            sys.exit("the limit failed")
+        return _children_seconds(before, os.times())
+
+    def _build(self, jobs: str, source: Path | None, level: str) -> float:
         shutil.rmtree(self.data / "home/store", ignore_errors=True)
         shutil.rmtree(self.out, ignore_errors=True)
-        return self._cpu("cosmos", *self.building("--jobs", jobs), source=source)
+        return self._cpu("cosmos", *self.building("--jobs", jobs, level=level), source=source)
 
     def _tar(self) -> float:
         root = self.data / "root"
@@ -190,15 +221,26 @@ class Bench:
             subprocess.run(["tar", "--zstd", "-xf", str(self.packed), "-C", str(root)], check=True)
         return self._cpu("sh", "-c", f"tar --sort=name -C {root} -c . | zstd -q -T0 -{LEVEL} > /dev/null")
 
-    def _mmdebstrap(self) -> float:
-        folder = self.data / "repository"
+    def _mmdebstrap(self, packed: str) -> float:
+        folder = self.data / ("repository" if packed == "xz" else f"repository-{packed}")
         if not folder.is_dir():
-            _write_repository(folder, self.debs())
+            _write_repository(folder, self.debs() if packed == "xz" else self._packed_again(packed))
         words = ["--variant=extract", "--mode=root" if os.geteuid() == 0 else "--mode=unshare", "--format=null"]
         listed = (folder / "Packages").read_text().splitlines()
         names = sorted(line.removeprefix("Package: ") for line in listed if line.startswith("Package: "))
         line = f"deb [trusted=yes] copy:{folder} ./"
         return self._cpu("mmdebstrap", *words, f"--include={','.join(names)}", "stable", "/dev/null", line)
+
+    def _packed_again(self, packed: str) -> list[str]:
+        """Return the packages, packed by dpkg-deb with another compression."""
+        folder = self.data / f"packages-{packed}"
+        folder.mkdir(exist_ok=True)
+        for deb in self.debs():
+            with tempfile.TemporaryDirectory(dir=self.data) as room:
+                subprocess.run(["dpkg-deb", "--raw-extract", deb, f"{room}/x"], check=True)
+                words = ["dpkg-deb", f"-Z{packed}", "--build", f"{room}/x", str(folder / Path(deb).name)]
+                subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        return sorted(map(str, folder.glob("*.deb")))
 
     def _dpkg(self) -> float:
         with tempfile.TemporaryDirectory(dir=self.data) as room:
@@ -221,7 +263,11 @@ class Bench:
         after = os.times()
         if done.returncode:
             sys.exit(f"{' '.join(words[:4])}: ended with {done.returncode}\n{done.stderr.decode()[-2000:]}")
-        return after.children_user + after.children_system - before.children_user - before.children_system
+        return _children_seconds(before, after)
+
+
+def _children_seconds(before: os.times_result, after: os.times_result) -> float:
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def _versions(sources: list[Path]) -> list[tuple[str, Path | None]]:
@@ -266,11 +312,12 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="few and small packages, one round")
     parser.add_argument("--against", type=Path, action="append", default=[])
     parser.add_argument("--only", default="", help="the rows whose names begin so; several are separated by commas")
+    parser.add_argument("--levels", default=LEVEL, help="of zstd, for limit and build")
     parser.add_argument("--plot", type=Path, help="draw the figures into this SVG file")
     parser.add_argument("--plain", nargs="+")
     asked = parser.parse_args()
     if asked.plain:
-        limit(asked.plain[1:]) if asked.plain[0] == "limit" else look_limit(asked.plain[1])
+        look_limit(asked.plain[1]) if asked.plain[0] == "look" else limit(asked.plain[1:], asked.plain[0])
         return
     data = asked.data or cache / ("cosmos-bench-short" if asked.short else "cosmos-bench")
     bench = Bench(data.absolute(), SHORT_PACKAGES if asked.short else PACKAGES)
@@ -282,24 +329,28 @@ def main() -> None:
     if not bench.packed.is_file():
         _run(bench.data, "cosmos", *bench.building())
     wanted = tuple(asked.only.split(","))
-    rows = {name: row for name, row in bench.rows(sources).items() if name.startswith(wanted)}
+    rows = {name: row for name, row in bench.rows(sources, asked.levels.split(",")).items() if name.startswith(wanted)}
     figures: dict[str, list[float]] = {name: [] for name in rows}
     start = time.monotonic()
-    for _ in range(rounds):
-        for name, (_, work) in rows.items():
-            figures[name].append(work())
+    for number in range(rounds):
+        for name, row in rows.items():
+            if number == 0 or not row.is_slow:
+                figures[name].append(row.work())
     what = f"{len(bench.debs())} packages, level {LEVEL}, {rounds} {'round' if rounds == 1 else 'rounds'}"
     print(f"{what}, {time.monotonic() - start:.0f} s in all")
     print(f"{'CPU seconds':32} median  (least to most)    ratio")
-    for name, (against, _) in rows.items():
+    for name, row in rows.items():
         own = figures[name]
-        held = f"{median(own) / median(figures[against]):5.2f} x {against}" if against in figures else ""
+        held = f"{median(own) / median(figures[row.against]):5.2f} x {row.against}" if row.against in figures else ""
         print(f"{name:32} {median(own):6.2f}  ({min(own):.2f} to {max(own):.2f})  {held}")
     if asked.plot is not None:
-        from plots import Bar, draw  # beside this file; matplotlib is there for `make bench` alone
+        from bench.plots import Bar, draw  # matplotlib is there for `make bench` alone
 
-        bars = [Bar(name=name, against=against, seconds=figures[name]) for name, (against, _) in rows.items()]
-        draw(asked.plot, what, bars)
+        bars = [
+            Bar(name=name, against=row.against, values=figures[name], is_ours=name.startswith(OURS))
+            for name, row in rows.items()
+        ]
+        draw(asked.plot, f"Processor seconds: {what}", bars)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""What updates cost, on real Debian packages: `python tests/bench/delta_bench.py FOLDER [CHANGED…]`.
+"""What updates cost, on real Debian packages.
 
-Not a test. FOLDER keeps the packages: two versions of each of CHANGED_STARS, as far as the suites of apt's sources have
-two (main, updates, security), and one of each of SAME_STARS. Images are built through a galaxy, as an operator builds
-them; then for 2, 6 and 20 changed stars (or the numbers that are named) it prints the bytes that travel:
+    PYTHONPATH=tests .venv/bin/python tests/bench/delta_bench.py [--data FOLDER] [--plot SVG] [CHANGED…]
+
+Not a test. FOLDER (default: `cosmos-bench-updates` in the user's cache folder) keeps the packages: two versions of each
+of CHANGED_STARS, as far as the suites of apt's sources have two (main, updates, security), and one of each of
+SAME_STARS. Images are built through a galaxy, as an operator builds them; then for 2, 6 and 20 changed stars (or the
+numbers that are named) it prints the bytes that travel, and `--plot` draws them:
 
     frames        the frames that the old image lacks: what `cosmos fetch` downloads of the image
     patches       the reference: `zstd -19 --patch-from` of each changed star's content, by the program zstd
@@ -15,6 +18,8 @@ It needs apt-get, dpkg-deb and zstd.
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -25,8 +30,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from bench.plots import Bar, draw
 from cosmos.pack.image_file import ImageReader
 from cosmos.pack.untar import read_tar
 from cosmos.release.delta.making import Side
@@ -152,63 +156,84 @@ def casync(old: Path, new: Path, work: Path) -> int | None:
     return sum(chunk.stat().st_size for chunk in lacking) + (work / "new.caibx").stat().st_size
 
 
-def measure(number: int, stars: dict[str, tuple[StarSpec, StarSpec]], work: Path) -> None:
-    """Print the line of one number of changed stars."""
-    chosen = [name for name in CHANGED_STARS if name in stars][:number]
+def measure(chosen: list[str], stars: dict[str, tuple[StarSpec, StarSpec]], work: Path) -> dict[str, int]:
+    """Return the bytes of each way for these changed stars, and print what making and applying a delta takes."""
     old = [pair[0] for pair in stars.values()]
     new = [pair[1] if name in chosen else pair[0] for name, pair in stars.items()]
-    update = make_update(work / f"u{number}", run, old, new, tables='[[output]]\nformat = "tar.zst"\nlevel = 9\n')
+    update = make_update(work / "update", run, old, new, tables='[[output]]\nformat = "tar.zst"\nlevel = 9\n')
     started = time.monotonic()
     run("delta", update.old, update.new, "-o", work / "d", "--key", update.secret_key)
     made = time.monotonic() - started
     started = time.monotonic()
     run("apply", work / "d", "--from", update.old, "-o", work / "made", "--key", update.public_key)
-    applied = time.monotonic() - started
+    print(f"{len(chosen)} changed: made in {made:.1f} s, applied in {time.monotonic() - started:.1f} s", flush=True)
     image = next(update.new.glob("*.tar.zst"))
     known = {layer.digest for layer in ImageReader.open(next(update.old.glob("*.tar.zst"))).layers}
-    frames = sum(layer.seek.packed_bytes for layer in ImageReader.open(image).layers if layer.digest not in known)
     tars = [work / "old.tar", work / "new.tar"]
     for side, tar in zip((update.old, update.new), tars, strict=True):
         subprocess.run(["zstd", "-q", "-f", "-d", next(side.glob("*.tar.zst")), "-o", tar], check=True)
-    reference = patches(update, work)
-    whole = compressed_patch(*tars, "-9", "--long=31")
+    ways = {
+        "the whole image": image.stat().st_size,
+        "cosmos fetch: frames": sum(
+            layer.seek.packed_bytes for layer in ImageReader.open(image).layers if layer.digest not in known
+        ),
+        "cosmos delta": (work / "d").stat().st_size,
+        "zstd -19 patches": patches(update, work),
+        "zstd -9 whole patch": compressed_patch(*tars, "-9", "--long=31"),
+    }
     chunks = casync(*tars, work)
-    delta = (work / "d").stat().st_size
-    told = (
-        f"{number:>7} {image.stat().st_size:>12,} {frames:>11,} {reference:>11,} {delta:>11,} {delta / reference:>6.3f}"
-    )
-    print(
-        f"{told} {delta / reference:>6.3f} "
-        f"{whole:>11,} {'-' if chunks is None else f'{chunks:,}':>11} "
-        f"{'-' if chunks is None else f'{delta / chunks:.3f}':>7} {made:>6.1f} {applied:>6.1f}",
-        flush=True,
-    )
-    shutil.rmtree(work / "made")
+    return ways if chunks is None else ways | {"casync": chunks}
 
 
-def main() -> None:
-    """Download the packages, and print the table."""
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+def pairs(folder: Path) -> dict[str, tuple[StarSpec, StarSpec]]:
+    """Return each star in an old and a new version, which are the same for SAME_STARS. Downloads the packages."""
     known = versions((*CHANGED_STARS, *SAME_STARS))
     wanted = {name: known[name][-2 if name in CHANGED_STARS else -1 :] for name in known}
     debs = packages(folder, [(name, version) for name, chosen in wanted.items() for version in chosen])
     stars: dict[str, tuple[StarSpec, StarSpec]] = {}
     taken: set[str] = set()
     for name in (*CHANGED_STARS, *SAME_STARS):
+        if name not in wanted:
+            print(f"{name}: apt does not know it")
+            continue
         if name in CHANGED_STARS and len(wanted[name]) < 2:
             print(f"{name}: apt knows one version only")
         found = [star(debs[name, version], name, version) for version in wanted[name]]
         clean = [replace(one, files={at: entry for at, entry in one.files.items() if at not in taken}) for one in found]
         taken |= {path for one in clean for path in one.files}
         stars[name] = (clean[0], clean[-1])
-    print(f"{len(stars)} stars; bytes")
-    print(
-        "changed        image      frames     patches       delta  ratio whole patch      casync   ratio  delta  apply"
-    )
-    for number in map(int, sys.argv[2:] or ("2", "6", "20")):
+    return stars
+
+
+def main() -> None:
+    """Print the table."""
+    words = argparse.ArgumentParser()
+    words.add_argument("changed", nargs="*", type=int, default=(2, 6, 20))
+    words.add_argument("--data", type=Path)
+    words.add_argument("--plot", type=Path)
+    asked = words.parse_args()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder: Path = (asked.data or cache / "cosmos-bench-updates").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    stars = pairs(folder)
+    changeable = [name for name in CHANGED_STARS if name in stars and stars[name][0] != stars[name][1]]
+    bars: list[Bar] = []
+    for number in asked.changed:
+        chosen = changeable[:number]
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            measure(number, stars, Path(work))
+            ways = measure(chosen, stars, Path(work))
+        held = f"{len(chosen)} of {len(stars)} stars changed"
+        print(held)
+        for name, travels in ways.items():
+            share = f"{travels / ways['the whole image']:.1%} of the image"
+            print(f"  {name:24} {travels:>12,} bytes  {share:>20}")
+        bars += [
+            Bar(name=name, against=held, values=[travels / 1e6], is_ours=name.startswith("cosmos"))
+            for name, travels in ways.items()
+            if name != "the whole image"
+        ]
+    if asked.plot is not None:
+        draw(asked.plot, f"Megabytes that travel: {len(stars)} packages of Debian, level 9", bars, "MB")
 
 
 if __name__ == "__main__":

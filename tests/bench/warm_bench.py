@@ -1,7 +1,7 @@
 """What it costs to build again, as whole processes: nothing changed, some stars changed, and five thousand small stars.
 
     PYTHONPATH=tests .venv/bin/python tests/bench/warm_bench.py [--imported] [--stars 214] [--small 0] [--rounds 5]
-        [--changed 1,5,20] [--old FOLDER]
+        [--changed 1,5,20] [--old FOLDER] [--plot SVG]
 
 With `--imported`, the stars are packages of Debian that `stellar import-deb` makes, as in cold_bench. Else they are the
 files of packages that are installed on this Debian machine: the first ones by name that are not
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import cold_bench
+from bench.plots import Bar, draw
 from cosmos.limits import MIB
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -125,17 +126,17 @@ class Bench:
 
     def __init__(self, name: str, sources: Path, of: Path, where: Path) -> None:
         self.name, self._sources, self._version = name, sources, 0
-        self._folder = where / f"{of.name}-{name}"
+        self.folder = where / f"{of.name}-{name}"
         for part in ("galaxy", "home", "image", "keys"):
             if (of / part).is_dir():
                 ignored = shutil.ignore_patterns("store", "out")
-                shutil.copytree(of / part, self._folder / part, symlinks=True, ignore=ignored)
-        for key in of.glob("*.key"):
-            shutil.copy2(key, self._folder)
+                shutil.copytree(of / part, self.folder / part, symlinks=True, ignore=ignored)
+        for key in (*of.glob("*.key"), *of.glob("*.pub")):
+            shutil.copy2(key, self.folder)
 
     @property
     def _image(self) -> list[str]:
-        return [str(self._folder / "image"), "--home", str(self._folder / "home")]
+        return [str(self.folder / "image"), "--home", str(self.folder / "home")]
 
     def run(self, *words: str) -> float:
         """Return the cost of a command of `cosmos` on the image."""
@@ -143,23 +144,23 @@ class Bench:
 
     def look(self, *words: str) -> float:
         """Return the cost of a command of `cosmos` on the release."""
-        return cost(["cosmos", words[0], str(self._folder / "image" / "out"), *words[1:]], self._sources)
+        return cost(["cosmos", words[0], str(self.folder / "image" / "out"), *words[1:]], self._sources)
 
     def index(self) -> float:
         """Return the cost of `stellar index-galaxy`."""
-        files = [next(self._folder.rglob(f"{role}.key")) for role in ("author", "galaxy")]
+        files = [next(self.folder.rglob(f"{role}.key")) for role in ("author", "galaxy")]
         keys = [word for file in files for word in ("--key", str(file))]
-        return cost(["stellar", "index-galaxy", str(self._folder / "galaxy"), *keys], self._sources)
+        return cost(["stellar", "index-galaxy", str(self.folder / "galaxy"), *keys], self._sources)
 
     def change(self, stars: list[str]) -> None:
         """Write another version of `stars`: the archives with one file more, and no statements yet."""
         self._version += 1
         for star in stars:
-            copy_one(self._folder / "galaxy", star, self._version)
+            copy_one(self.folder / "galaxy", star, self._version)
 
     def own_work(self, stars: list[str]) -> float:
         """Return the processor seconds that the newest archives of `stars` cost in a plain program."""
-        found = self._folder / "galaxy" / "packages"
+        found = self.folder / "galaxy" / "packages"
         archives = [max(found.glob(f"{star}-[0-9]*.tar.zst"), key=lambda file: file.stat().st_mtime) for star in stars]
         begun = time.process_time()
         cold_bench.limit(map(str, archives))
@@ -254,10 +255,12 @@ def main() -> None:
     words.add_argument("--small", type=int, default=0)
     words.add_argument("--rounds", type=int, default=5)
     words.add_argument("--old", type=Path)
+    words.add_argument("--plot", type=Path)
     asked = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="cosmos-warm-") as temporary:
         where = Path(temporary)
         kept = Path(os.environ.get("KEEP", where))
+        bars: list[Bar] = []
         images: dict[str, Path] = {"imported": imported()} if asked.imported else {}
         real = 0 if asked.imported else asked.stars
         for title, count, stars in (("real", real, packages), ("small", asked.small, small)):
@@ -270,6 +273,13 @@ def main() -> None:
             changed = [changeable(image / "galaxy", int(count)) for count in asked.changed.split(",")]
             measure(benches, asked.rounds, changed, rows)
             show(title, rows)
+            bars += [
+                Bar(name=row if len(of) == 1 else f"{row} ({which})", against=title, values=seconds)
+                for row, of in rows.items()
+                for which, seconds in of.items()
+            ]
+        if asked.plot is not None:
+            draw(asked.plot, "Processor seconds of building again", bars)
 
 
 def show(title: str, rows: dict[str, dict[str, list[float]]]) -> None:

@@ -30,6 +30,10 @@ class MemoryStore:
     def put_hashed(self, digest: Digest, data: Content) -> None:
         self.blobs[digest] = bytes(data)
 
+    def put_hashed_soon(self, digest: Digest, data: Content) -> None:
+        self.is_settled = False
+        self.blobs[digest] = bytes(data)
+
     def put(self, data: Content) -> Digest:
         digest = content_digest(data)
         self.blobs[digest] = bytes(data)

@@ -286,4 +286,4 @@ def _bring_archive(galaxy: OpenGalaxy, locked: LockedStar) -> None:
     store = galaxy.source.store
     archive = galaxy.source.archive(locked, lambda _done: None)
     if not store.has(locked.archive, locked.size_bytes):
-        store.put_hashed(locked.archive, archive.data)
+        store.put_hashed_soon(locked.archive, archive.data)

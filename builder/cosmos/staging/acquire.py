@@ -224,7 +224,7 @@ def acquire_star(
     if not source.has_unchanged(star):
         archive = source.archive(star, progress)
         if not source.store.has(star.archive, star.size_bytes):
-            source.store.put_hashed(star.archive, archive.data)
+            source.store.put_hashed_soon(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
     envelope = None if file.envelope is None else Digest.of(file.envelope)
     return Acquired(

@@ -18,6 +18,7 @@ A result is stored as one line `cosmos-result 1 KEY DIGEST` and its data. A resu
 as absent. The store cannot check a result against its inputs: a caller that relies on one for more than speed must
 check it.
 
+Many blobs in a row are kept with `put_hashed_soon`, and get their names together (`store.soon`).
 Thousands of results in a row are kept with `put_result_soon`, wait in memory, and are written together by `settle`: a
 file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses the results of
 the last seconds (`MAX_WAITING_RESULT_SECONDS`): what waits longer is written when the next result comes. A result
@@ -39,17 +40,17 @@ from typing import Final
 from cosmos.canon import canonical_json
 from cosmos.content import Content, content_digest, unchanged_pieces
 from cosmos.digest import Digest
-from cosmos.durable import Draft, blaming
+from cosmos.durable import Draft, blaming, drafted_in
 from cosmos.errors import WorldFailed
 from cosmos.folders import Folder, folder_at
 from cosmos.reading import open_content
 from cosmos.spool import Spool
 from cosmos.store.batches import Batches, sealed, unsealed
 from cosmos.store.interface import Damaged
+from cosmos.store.soon import READ_ONLY, Soon
 from cosmos.tables import Table
 
 USERS: Final = "users"
-_READ_ONLY: Final = 0o444  # a slip of a person's editor must not change a blob
 
 
 class NotStored(WorldFailed):
@@ -59,11 +60,12 @@ class NotStored(WorldFailed):
 class StoreFolder:
     """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
 
-    __slots__ = ("_batches", "_folder", "_held", "_is_holding")
+    __slots__ = ("_batches", "_folder", "_held", "_is_holding", "_soon")
 
     def __init__(self, root: Path | Folder) -> None:
         self._folder = folder_at(root)
         self._batches = Batches(self._folder.folder("batches"), self._draft, self._count_use)
+        self._soon = Soon(self.root, self._room, self._blobs)
         self._is_holding = False
         self._held: contextlib.ExitStack | None = None
 
@@ -105,6 +107,7 @@ class StoreFolder:
 
     def has(self, digest: Digest, size_bytes: int) -> bool:
         """Return whether the store has a blob of that name and size; its bytes are not read."""
+        self._name(digest)
         return self._blobs(digest).size_bytes(digest.hex) == size_bytes
 
     def get(self, digest: Digest, size_bytes: int) -> Content:
@@ -124,6 +127,7 @@ class StoreFolder:
 
     def unchecked(self, digest: Digest, size_bytes: int) -> Content:  # noqa: ARG002 a store elsewhere asks by both
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""
+        self._name(digest)
         data = self._content(self._blobs(digest), digest)
         if data is None:
             raise NotStored(digest, f"the store {self.root} does not hold it")
@@ -146,6 +150,16 @@ class StoreFolder:
                 for piece in unchanged_pieces(data, str(digest)):
                     draft.stream.write(piece)
                 folder.keep(draft, digest.hex)
+
+    def put_hashed_soon(self, digest: Digest, data: Content) -> None:
+        """Keep `data` as `put_hashed` does, but for others and durably once `settle` is called, or much waits."""
+        if digest not in self._soon and self._content(self._blobs(digest), digest) != data:
+            self._soon.add(digest, unchanged_pieces(data, str(digest)), len(data))
+
+    def _name(self, digest: Digest) -> None:
+        """Let a blob that waits have its name, for a reader."""
+        if digest in self._soon:
+            self._soon.write()
 
     def spool(self) -> Spool:
         """Return a spool in this folder, for what is made of its blobs."""
@@ -172,7 +186,8 @@ class StoreFolder:
             self._batches.add(key, sealed(key, data))
 
     def settle(self) -> None:
-        """Make durable what this object kept with `put_result_soon`. Raises `WorldFailed`."""
+        """Make durable what this object kept with `put_hashed_soon` and `put_result_soon`. Raises `WorldFailed`."""
+        self._soon.write()  # first: a record may name a blob
         self._batches.write()
 
     def mend_batches(self) -> int:
@@ -248,14 +263,20 @@ class StoreFolder:
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Draft]:
+        with self._room() as folder, drafted_in(folder, READ_ONLY) as draft:
+            yield draft
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[int]:
+        """Give the open folder of temporary files, which nobody sweeps meanwhile."""
         if self._is_holding:
             self._hold_now()
         with (
             blaming(self.root),
             self._folder.locked("lock", "shared"),
-            self._folder.folder("temporary").drafted(_READ_ONLY) as draft,
+            self._folder.folder("temporary").made() as folder,
         ):
-            yield draft
+            yield folder
 
     def _read(self, folder: Folder, digest: Digest) -> bytes | None:
         try:

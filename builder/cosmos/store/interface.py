@@ -47,6 +47,12 @@ class Store(Protocol):
         A file that has changed since then is not kept: `Refused`.
         """
 
+    def put_hashed_soon(self, digest: Digest, data: Content) -> None:
+        """Keep `data` as `put_hashed` does, but for other processes and durably only once `settle` was called.
+
+        A later one may be kept first. Raises `WorldFailed`, and `Refused` as `put_hashed` does.
+        """
+
     def spool(self) -> Spool:
         """Return a spool on the store's disk, for what is made of its blobs."""
 
@@ -63,7 +69,7 @@ class Store(Protocol):
         """
 
     def settle(self) -> None:
-        """Make durable the results that were kept with `put_result_soon`. Raises `WorldFailed`."""
+        """Make durable what was kept with `put_hashed_soon` and `put_result_soon`. Raises `WorldFailed`."""
 
     def get_made(self, key: Digest) -> Content | None:
         """Return the blob that `put_made` kept for `key`, checked, or None. Raises `Damaged`."""

@@ -47,6 +47,10 @@ class LayeredStore:
         """Keep `data` in the upper store under its digest. Raises `WorldFailed`."""
         self.upper.put_hashed(digest, data)
 
+    def put_hashed_soon(self, digest: Digest, data: Content) -> None:
+        """Keep `data` under its digest, for others and durably once `settle` was called. Raises `WorldFailed`."""
+        self.upper.put_hashed_soon(digest, data)
+
     def spool(self) -> Spool:
         """Return a spool on the upper store's disk."""
         return self.upper.spool()
@@ -67,7 +71,7 @@ class LayeredStore:
         self.upper.put_result_soon(key, data)
 
     def settle(self) -> None:
-        """Make durable what was kept with `put_result_soon`. Raises `WorldFailed`."""
+        """Make durable what was kept with `put_hashed_soon` and `put_result_soon`. Raises `WorldFailed`."""
         self.upper.settle()
 
     def get_made(self, key: Digest) -> Content | None:

@@ -87,6 +87,10 @@ class SealedStore:
         """Keep `data` under its digest. Raises `WorldFailed`."""
         self.inner.put_hashed(digest, data)
 
+    def put_hashed_soon(self, digest: Digest, data: Content) -> None:
+        """Keep `data` under its digest, for others and durably once `settle` was called. Raises `WorldFailed`."""
+        self.inner.put_hashed_soon(digest, data)
+
     def spool(self) -> Spool:
         """Return a spool on the store's disk."""
         return self.inner.spool()
@@ -114,7 +118,7 @@ class SealedStore:
         self.inner.put_result_soon(self._place(key), self.seal.code(key, data) + data)
 
     def settle(self) -> None:
-        """Make durable the results that were kept with `put_result_soon`. Raises `WorldFailed`."""
+        """Make durable what was kept with `put_hashed_soon` and `put_result_soon`. Raises `WorldFailed`."""
         self.inner.settle()
 
     def get_made(self, key: Digest) -> Content | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cosmos.digest import Digest
 from cosmos.image.workshop.layers import StarLayer
 from cosmos.image.workshop.staging import _Lacking, _make_all
+from cosmos.limits import MIB
 from fakes.reporters import Remembering
 
 
@@ -51,14 +52,20 @@ class Shop:
 
 def made_in_turn(shop: Shop, at_once: int) -> list[str]:
     """Make all layers with `at_once` workers that find no record but the settled ones; return the order."""
-    order: list[str] = []
+    return [name for names in made_together(shop, at_once) for name in names]
 
-    def submit(name: str, layers: Mapping[str, object]) -> Future[str]:
-        assert set(layers) == set(shop.seen_by(name))
-        assert set(layers) <= shop.in_store, "a worker would not find them"
-        order.append(name)
-        future: Future[str] = Future()
-        future.set_result(name)
+
+def made_together(shop: Shop, at_once: int) -> list[list[str]]:
+    """Make all layers as `made_in_turn` does; return which ones a worker got at once."""
+    order: list[list[str]] = []
+
+    def submit(stars: Mapping[str, Mapping[str, object]]) -> Future[list[str]]:
+        for name, layers in stars.items():
+            assert set(layers) == set(shop.seen_by(name))
+            assert set(layers) <= shop.in_store, "a worker would not find them"
+        order.append([*stars])
+        future: Future[list[str]] = Future()
+        future.set_result([*stars])
         return future
 
     judged: list[str] = []
@@ -90,3 +97,16 @@ def test_records_are_settled_once_for_each_step_of_the_chains_and_not_for_each_s
     shop = Shop(sees, [1] * 40)
     made_in_turn(shop, 1)
     assert shop.settled == 3
+
+
+def test_a_worker_gets_several_small_stars_and_a_large_one_alone() -> None:
+    sizes = [2 * MIB, *[1000] * 100]
+    got = made_together(Shop([set()] * len(sizes), sizes), 2)
+    assert got[0] == ["s0"]
+    assert [len(names) for names in got[1:4]] == [16, 16, 16]
+    assert len(got[-1]) == 1, "the last ones are shared among the workers"
+
+
+def test_small_stars_that_are_much_together_are_not_one_workers_alone() -> None:
+    got = made_together(Shop([set()] * 40, [MIB // 2] * 40), 2)
+    assert max(map(len, got)) == 2

@@ -39,6 +39,14 @@ def test_a_blob_that_was_hashed_before_is_kept_and_read_as_it_is(store: Store) -
         store.unchecked(KEY, 5)
 
 
+def test_a_blob_that_is_kept_soon_is_there_at_once_and_for_all(store: Store) -> None:
+    digest = Digest.of(b"bytes")
+    store.put_hashed_soon(digest, b"bytes")
+    assert store.has(digest, 5)
+    store.settle()
+    assert store.get(digest, 5) == b"bytes"
+
+
 def test_a_blob_that_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(NotStored, match=str(KEY)):
         store.get(KEY, 5)

@@ -180,15 +180,20 @@ class Workshop:
         if tuple(map(ManifestLine.of, entries.values())) != layer.lines:
             raise ScriptFailed(str(name), "its script made something else than the first time", hint=_NOT_THE_SAME)
         packed = self._pack(name, entries, dropped)
+        self.store.put_hashed(packed.digest, packed.frame)
         self.store.put_result_soon(key, packed.record())
         return packed
 
     def make(self, name: StarName, layers: Layers) -> Made:
-        """Stage one star, put its frame into the store, and return the records for `keep`."""
+        """Stage one star, put its frame into the store, and return the records for `keep`.
+
+        Others find the frame once the store is settled.
+        """
         staged, shape = self._steady(name, layers), self._shape(name)
         reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
         key = _layer_key(shape, reads)
         packed = self._pack(name, staged.entries, frozenset())
+        self.store.put_hashed_soon(packed.digest, packed.frame)
         times = [str(staged.entries[path].mtime) for path in sorted(staged.entries)]  # in the order of the manifest
         text = manifest(map(ManifestLine.of, staged.entries.values())).decode()
         record: Json = {"manifest": text, "times": [*times], "receipt": staged.receipt}
@@ -353,9 +358,7 @@ class Workshop:
     def _pack(self, name: StarName, entries: Tree, dropped: frozenset[TreePath]) -> PackedLayer:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
         spool = self.store.spool().for_one()
-        packed = pack_layer(self.acquired[name].star.id, kept, self.level, spool, frame_in="memory")
-        self.store.put_hashed(packed.digest, packed.frame)
-        return packed
+        return pack_layer(self.acquired[name].star.id, kept, self.level, spool, frame_in="memory")
 
     def _frame_key(self, key: Digest, dropped: frozenset[TreePath]) -> Digest:
         return digest_of(

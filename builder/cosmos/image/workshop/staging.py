@@ -3,7 +3,7 @@
 Workers are forked (`ProcessPoolExecutor`). They inherit what was verified, and read each archive from the store, hashed
 again. They put a frame into the store as soon as it is compressed, and return records alone: digests and manifests. So
 no file's bytes cross a pipe, and each byte is read, hashed, decompressed and compressed once. The builder keeps the
-records, many in one file (`Workshop.keep`).
+records, many in one file (`Workshop.keep`). A worker gets one star, or several small ones.
 
 A worker holds one star in memory: at most two times `MAX_CONTENT_IN_MEMORY_BYTES` and its packed frame, and the rest of
 a larger star in files without names. It dies with the builder.
@@ -13,22 +13,28 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from heapq import heappop, heappush
-from typing import TypeAlias
+from itertools import chain
+from typing import Final, TypeAlias
 
 from cosmos.child import die_with
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed, of_star
 from cosmos.image.workshop.layers import Layers, Made, StarLayer, Workshop
+from cosmos.limits import MIB
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.records import dataclass
 from cosmos.store.interface import settling
 
 Keys: TypeAlias = Mapping[StarName, Digest]
+Submit: TypeAlias = Callable[[Mapping[StarName, Layers]], Future[list[Made]]]
+
+_TOGETHER: Final = 16  # small stars that a worker makes before it answers: a question and its answer take a millisecond
+_TOGETHER_BYTES: Final = 1 * MIB  # of their files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,15 +111,25 @@ class _Lacking:
             if not below:
                 self._push(name)
 
-    def next(self) -> StarName | None:
-        """Return a star whose layer can be made now, or None."""
+    def next(self, workers: int) -> list[StarName]:
+        """Return a star whose layer can be made now, or several small ones: what one worker makes. Or none."""
         if not self._ready and self._held:
             self.workshop.store.settle()
             self._unsettled.clear()
             for name in self._held:
                 self._push(name)
             self._held.clear()
-        return heappop(self._ready)[1] if self._ready else None
+        if not self._ready:
+            return []
+        share = len(self._ready) // (2 * workers) + 1  # of the last ones, for each worker
+        most = 1 if workers == 1 else min(_TOGETHER, share)  # one worker is this process, which asks itself at once
+        names = [heappop(self._ready)[1]]
+        size_bytes = self._sizes[names[0]]
+        while len(names) < most and self._ready and size_bytes - self._ready[0][0] <= _TOGETHER_BYTES:
+            negative, name = heappop(self._ready)
+            size_bytes -= negative
+            names.append(name)
+        return names
 
     def came(self, name: StarName, made: Made) -> dict[StarName, StarLayer]:
         """Keep the layer of `name`, and return it and those above it that the store has now."""
@@ -144,37 +160,32 @@ class _Lacking:
 
 
 def _make_all(
-    lacking: _Lacking,
-    submit: Callable[[StarName, Layers], Future[Made]],
-    at_once: int,
-    reporter: Reporter,
-    judge: Callable[[Layers], None],
+    lacking: _Lacking, submit: Submit, at_once: int, reporter: Reporter, judge: Callable[[Layers], None]
 ) -> None:
-    """Make the missing layers. No more than `at_once` are under way, so that `judge` can stop the rest."""
-    running: dict[Future[Made], StarName] = {}
+    """Make the missing layers. No more than `at_once` workers are at work, so that `judge` can stop the rest."""
+    running: dict[Future[list[Made]], list[StarName]] = {}
     while True:
-        while len(running) < at_once and (name := lacking.next()) is not None:
-            reporter.progress(f"stage {name}", lacking.done_bytes, lacking.total_bytes, "bytes")
-            with of_star(name):
-                below = {star: lacking.layers[star] for star in lacking.workshop.seen_by(name)}
-                running[submit(name, below)] = name
+        while len(running) < at_once and (names := lacking.next(at_once)):
+            reporter.progress(f"stage {names[0]}", lacking.done_bytes, lacking.total_bytes, "bytes")
+            below = {name: {star: lacking.layers[star] for star in lacking.workshop.seen_by(name)} for name in names}
+            running[submit(below)] = names
         if not running:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            name = running.pop(future)
-            with of_star(name):
-                new = lacking.came(name, future.result())
-            judge(new)
-            reporter.progress(f"staged {name}", lacking.done_bytes, lacking.total_bytes, "bytes")
+            for name, made in zip(running.pop(future), future.result(), strict=True):
+                with of_star(name):
+                    new = lacking.came(name, made)
+                judge(new)
+                reporter.progress(f"staged {name}", lacking.done_bytes, lacking.total_bytes, "bytes")
 
 
 @contextmanager
-def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Layers], Future[Made]]]:
+def _workers(workshop: Workshop, jobs: int) -> Iterator[Submit]:
     if jobs <= 1:
 
-        def inline(name: StarName, layers: Layers) -> Future[Made]:
-            future: Future[Made] = Future()
-            future.set_result(workshop.make(name, layers))
+        def inline(stars: Mapping[StarName, Layers]) -> Future[list[Made]]:
+            future: Future[list[Made]] = Future()
+            future.set_result([_made(workshop, name, layers) for name, layers in stars.items()])
             return future
 
         yield inline
@@ -185,7 +196,7 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Laye
     fork = multiprocessing.get_context("fork")  # initargs are inherited, not pickled
     with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop, os.getpid())) as pool:
         try:
-            yield lambda name, layers: pool.submit(_work, name, {star: layer.key for star, layer in layers.items()})
+            yield lambda stars: pool.submit(_work, [(name, _keys(layers)) for name, layers in stars.items()])
         except BrokenProcessPool as error:
             hint = "perhaps for lack of memory; fewer at once take less: --jobs 1"
             raise WorldFailed("the build", "one of its workers was ended from outside", hint=hint) from error
@@ -204,12 +215,22 @@ def _enter(workshop: Workshop, builder: int) -> None:
     _shared.append(workshop)
 
 
-def _work(name: StarName, keys: Keys) -> Made:
+def _work(stars: Iterable[tuple[StarName, Keys]]) -> list[Made]:
     workshop = _shared[0]
-    for star, key in keys.items():
+    for star, key in chain.from_iterable(keys.items() for _, keys in stars):
         if key not in _known:
             _known[key] = _loaded(workshop, star, key)
-    return workshop.make(name, {star: _known[key] for star, key in keys.items()})
+    with settling(workshop.store):  # the builder reads their frames
+        return [_made(workshop, name, {star: _known[key] for star, key in keys.items()}) for name, keys in stars]
+
+
+def _made(workshop: Workshop, name: StarName, layers: Layers) -> Made:
+    with of_star(name):
+        return workshop.make(name, layers)
+
+
+def _keys(layers: Layers) -> Keys:
+    return {star: layer.key for star, layer in layers.items()}
 
 
 def _loaded(workshop: Workshop, name: StarName, key: Digest) -> StarLayer:

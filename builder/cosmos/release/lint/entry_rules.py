@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from cosmos.content import Content
+from cosmos.content import Content, FileRange
 from cosmos.records import dataclass
 from cosmos.release.lint.finding import Finding
 from cosmos.release.lint.rules import RuleId
@@ -14,6 +14,9 @@ from cosmos.release.lint.secret_text import Sieve, first_matches
 from cosmos.tree.entry import Entry
 
 _HEAD_BYTES: Final = 1 << 20  # of a file of accounts or an id, that is read; thousands of accounts have less
+_SMALL_BYTES: Final = 64 << 10  # of a file that is searched together with others
+_TOGETHER_BYTES: Final = 1 << 20  # of them: the second sieve finds them in the processor's cache
+_TOGETHER_ENTRIES: Final = 1000
 _MACHINE_IDS: Final = (b"etc/machine-id", b"var/lib/dbus/machine-id")
 _NO_ID: Final = (b"", b"uninitialized")  # machine-id(5)
 _HOST_KEY: Final = re.compile(rb"etc/(?:ssh/ssh_host_[^/]*_key|dropbear/dropbear_[^/]*host_key)")
@@ -38,6 +41,34 @@ def rights(entry: Entry, epoch: int | None, allowed: Allowed) -> Iterator[tuple[
     can_be_open = entry.kind in ("file", "hardlink", "dir", "fifo", "block")  # everybody may write to /dev/null
     if can_be_open and entry.mode & 0o002 and not is_shared and not allowed.open_to_all:
         yield "world-writable", f"everybody may write to it ({entry.mode:04o})"
+
+
+def sifted(entries: Iterable[Entry], wanted: Sequence[Sieve]) -> Iterator[tuple[Entry, Sequence[Sieve]]]:
+    """Yield each entry with those of the sieves `wanted` that may find something in it.
+
+    Small files are searched together: a call for each sieve and file would take longer than the search.
+    """
+    batch, size_bytes = list[Entry](), 0
+    for entry in entries:
+        batch.append(entry)
+        size_bytes += entry.size
+        if size_bytes >= _TOGETHER_BYTES or len(batch) >= _TOGETHER_ENTRIES:
+            yield from _sifted(batch, wanted)
+            batch, size_bytes = [], 0
+    yield from _sifted(batch, wanted)
+
+
+def _sifted(batch: Iterable[Entry], wanted: Sequence[Sieve]) -> Iterator[tuple[Entry, Sequence[Sieve]]]:
+    small = b"\0".join(_searched(entry) for entry in batch if entry.size <= _SMALL_BYTES)
+    some = tuple(sieve for sieve in wanted if sieve.form.search(small) is not None)
+    for entry in batch:
+        yield entry, some if entry.size <= _SMALL_BYTES else wanted
+
+
+def _searched(entry: Entry) -> bytes | memoryview:
+    if isinstance(entry.content, FileRange):
+        return bytes(entry.content)
+    return entry.content or entry.target
 
 
 def secrets(entry: Entry, wanted: Iterable[Sieve]) -> Iterator[tuple[RuleId, str]]:

@@ -14,7 +14,7 @@ from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.records import dataclass
 from cosmos.release.lint.elf import ElfFacts, NeededVersion, is_readable
-from cosmos.release.lint.entry_rules import Allowed, found, identities, rights, secrets
+from cosmos.release.lint.entry_rules import Allowed, found, identities, rights, secrets, sifted
 from cosmos.release.lint.finding import Finding
 from cosmos.release.lint.kernel_rules import kernel_version
 from cosmos.release.lint.program_rules import Programs
@@ -38,12 +38,12 @@ class LayerLook:
 
     def add(self, entries: Iterable[Entry], layer: str, epoch: int | None, allowed: Allowed, wanted: Wanted) -> None:
         """Look at the entries of the layer called `layer`."""
-        for entry in entries:
+        for entry, sieves in sifted(entries, wanted.patterns):
             self.findings += found(entry, layer, rights(entry, epoch, allowed))
-            self.findings += found(entry, layer, secrets(entry, wanted.patterns))
-            self.findings += found(entry, layer, identities(entry))
+            self.findings += found(entry, layer, secrets(entry, sieves))
             if entry.kind != "file":
                 continue
+            self.findings += found(entry, layer, identities(entry))
             self.programs.add(entry)
             version = kernel_version(entry.path, entry.content)
             if version is not None:

@@ -178,6 +178,8 @@ def patterns(builder_folders: Iterable[bytes]) -> tuple[Pattern, ...]:
 def first_matches(content: Content, wanted: Iterable[Sieve]) -> Iterator[Match]:
     """Yield the first match of each pattern. A file on the disk is mapped, a window at a time in memory."""
     left = [(sieve, list(sieve.patterns)) for sieve in wanted]
+    if not left:
+        return
     with mapped(content) as view:
         for start in range(0, len(view), READ_CHUNK_BYTES):
             following = start + READ_CHUNK_BYTES
