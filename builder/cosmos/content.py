@@ -176,10 +176,12 @@ def unchanged_pieces(content: Content, source: str) -> Iterator[bytes | memoryvi
 class ContentReader:
     """Reads a content as a stream: for decompressors."""
 
-    __slots__ = ("_content", "_hasher", "_place")
+    __slots__ = ("_content", "_digest", "_hasher", "_place")
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, digest: Digest | None = None) -> None:
+        """Make a reader; `digest` is what a part of a file must have. Without it, that is the part's own."""
         self._content = content
+        self._digest = digest
         self._place = 0
         self._hasher = hashlib.sha256()
 
@@ -193,5 +195,8 @@ class ContentReader:
 
     def demand_unchanged(self, source: str) -> None:
         """Raise `Refused` if the file has changed since its digest was computed. All of it must have been read."""
-        if isinstance(self._content, FileRange) and self._hasher.hexdigest() != self._content.digest.hex:
+        if (
+            isinstance(self._content, FileRange)
+            and self._hasher.hexdigest() != (self._digest or self._content.digest).hex
+        ):
             raise Refused(source, "was changed while it was read")

@@ -16,9 +16,7 @@ import contextlib
 import ctypes
 import errno
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import count
@@ -182,6 +180,8 @@ def replace_folder_durably(new: Path, path: Path) -> None:
     KNOWN GAP: if renameat2 cannot exchange names, a power cut between two renames leaves the old folder beside `path`,
     under another name.
     """
+    import shutil  # with all that it loads it takes 4 ms, which a reader need not wait for
+
     with blaming(path):
         if not path.exists():
             new.rename(path)
@@ -200,6 +200,8 @@ def sweep_old(own: Path, *prefixes: str) -> None:
 
     What cannot be removed stays.
     """
+    import shutil  # as above
+
     newest = own.lstat().st_mtime - _OLD_SECONDS
     for place in sorted(path for path in own.parent.iterdir() if path.name.startswith(prefixes)):
         with contextlib.suppress(OSError):
@@ -218,6 +220,9 @@ def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
     What killed commands left there under this prefix goes as well (`sweep_old`). Raises `OSError`.
     """
+    import shutil  # as above
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         sweep_old(folder, prefix)

@@ -8,7 +8,6 @@ range, also after a kill. Without a folder, or if nothing can be written there, 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -117,10 +116,14 @@ def _unnamed(folder: Path | Unnamed | None) -> HeldFile:
 
 
 def _unnamed_in(folder: Path) -> HeldFile:
+    import tempfile  # loads random and more: 6 ms that contents in memory need not wait for
+
     with tempfile.TemporaryFile(dir=folder) as stream:
         return HeldFile(os.dup(stream.fileno()), str(folder))
 
 
 def _default_folder() -> Path:
+    import tempfile  # as above
+
     named = tempfile.gettempdir()
     return Path(_ON_DISK) if named == _IN_MEMORY and os.access(_ON_DISK, os.W_OK | os.X_OK) else Path(named)

@@ -108,8 +108,10 @@ def escaped(data: bytes) -> str:
     >>> escaped(b"caf\\xc3\\xa9 \\xff\\\\")
     'café \\\\xff\\\\x5c'
     """
-    if data.isascii() and not _CONTROL.intersection(data):
-        return data.decode("ascii")
+    if data.isascii():
+        text = data.decode("ascii")
+        if text.isprintable() and "\\" not in text:
+            return text
     return data.decode("utf-8", "surrogateescape").translate(_ESCAPED)
 
 

@@ -197,3 +197,61 @@ def test_a_class_compiles_its_init_for_its_first_object_alone(monkeypatch: pytes
     assert compiled == []
     assert (Late(one=1), Late(one=2)) == (Late(one=1), Late(one=2))
     assert len(compiled) == 1
+
+
+@records.dataclass(frozen=True, kw_only=True, slots=True)
+class Wide:
+    """A record of so many fields that an object of it is opened while it is made."""
+
+    a: int
+    b: int
+    c: int = 3
+    d: list[int] = field(default_factory=list)
+    _text: str = field(init=False, default="", repr=False, compare=False)
+
+
+class Wider(Wide):
+    """A class below a record."""
+
+    __slots__ = ("more",)
+
+
+@pytest.mark.parametrize("cls", [Wide, Wider])
+def test_an_object_that_was_opened_to_be_made_is_closed(cls: type[Wide]) -> None:
+    made = cls(a=1, b=2, d=[4])
+    assert type(made) is cls
+    assert (made.a, made.b, made.c, made.d, made._text) == (1, 2, 3, [4], "")
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'a'"):
+        made.a = 2  # type: ignore[misc]  # a type checker refuses it as well
+    assert pickle.loads(pickle.dumps(made)) == copy.copy(made) == made
+    with pytest.raises(TypeError):
+        cls(b=2)  # type: ignore[call-arg]  # as above
+
+
+def test_a_quick_object_is_the_one_that_the_class_makes() -> None:
+    made = records.quick(Wide)(1, 2, 3, [4], "text")
+    assert type(made) is Wide
+    assert made == Wide(a=1, b=2, d=[4])
+    assert repr(made) == repr(Wide(a=1, b=2, d=[4]))
+    assert made._text == "text"
+    assert replace(made, a=5)._text == ""
+    with pytest.raises(FrozenInstanceError):
+        made.b = 2  # type: ignore[misc]  # as above
+
+
+@records.dataclass(frozen=True, kw_only=True, slots=True)
+class Named4:
+    """A record whose fields have the names of what its maker uses."""
+
+    opened: int
+    closed: int
+    put: int
+    absent: list[int] = field(default_factory=list)
+    made: int = 5
+    self_: int = 6
+
+
+def test_no_name_of_a_field_is_in_the_way_of_its_maker() -> None:
+    made = Named4(opened=1, closed=2, put=3)
+    assert made == records.quick(Named4)(1, 2, 3, [], 5, 6)
+    assert (made.opened, made.closed, made.put, made.absent, made.made) == (1, 2, 3, [], 5)

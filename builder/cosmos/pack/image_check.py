@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -24,8 +24,8 @@ def demand_as_indexed(
     """Raise `Refused` unless all that `image` holds is as its index says: what `ImageReader.entries` finds.
 
     For a reader of a file (`ImageReader.open`). So many `workers` unpack and hash layers at the same time, each in
-    pieces: one has `MAX_CONTENT_IN_MEMORY_BYTES` of packed data and as much of content in memory, and a decoder's
-    window. `progress` gets how many bytes of how many are checked.
+    pieces: one has `MAX_CONTENT_IN_MEMORY_BYTES` of packed data in memory, a piece of content, and a decoder's window.
+    A larger frame is hashed while it is unpacked. `progress` gets how many bytes of how many are checked.
     """
     reader = TarReader(image.source, devices="keep")
     *layers, end = image.layers
@@ -55,28 +55,38 @@ def _stated(image: ImageReader, layer: ImageLayer) -> list[Entry] | None:
 
     Raises `Refused` for a frame with another digest, or one that is damaged.
     """
-    where, unpacked_bytes = f"{image.source}: layer {layer.name}", layer.seek.unpacked_bytes
+    where = f"{image.source}: layer {layer.name}"
     with image.opened() as stream:
         frame = _frame(stream, layer, where)
-        if not isinstance(frame, FileRange) and unpacked_bytes <= MAX_CONTENT_IN_MEMORY_BYTES:
-            pieces: Iterator[bytes] = iter((decompress_exactly(frame, unpacked_bytes, where),))
-        else:
-            pieces = unpacked_exactly(frame, ".zst", unpacked_bytes, where)
-        passing = Passing(pieces)
-        entries = stated_entries(layer.lines, passing)
-        return None if entries is None or passing.take(1) else entries  # the end sees a file that changed
+        passing = Passing(unpacked_exactly(frame, ".zst", layer.seek.unpacked_bytes, where, layer.digest))
+        try:
+            entries = stated_entries(layer.lines, passing)
+            return None if entries is None or passing.take(1) else entries  # the end sees another digest
+        except Refused:
+            _demand_frame(frame, layer, where)
+            raise
 
 
 def _frame(stream: BinaryIO, layer: ImageLayer, where: str) -> Content:
-    """Return a layer's frame with its digest: in memory, or, if it is large, where it lies."""
+    """Return a layer's frame: in memory, with its digest, or, if it is large, where it lies. That is hashed later."""
     if layer.seek.packed_bytes > MAX_CONTENT_IN_MEMORY_BYTES:
-        file = HeldFile(os.dup(stream.fileno()), where)
-        frame: Content = FileRange(file, layer.seek.offset, layer.seek.packed_bytes)
-    else:
-        try:
-            frame = read_frame(stream, layer.seek)
-        except ValueError as error:
-            raise Refused(where, str(error)) from error
+        return FileRange(HeldFile(os.dup(stream.fileno()), where), layer.seek.offset, layer.seek.packed_bytes)
+    try:
+        frame = read_frame(stream, layer.seek)
+    except ValueError as error:
+        raise Refused(where, str(error)) from error
+    _demand_digest(frame, layer, where)
+    return frame
+
+
+def _demand_frame(frame: Content, layer: ImageLayer, where: str) -> None:
+    """Raise `Refused` for what is wrong with a frame that could not be read in pieces: the digest is judged first."""
+    if isinstance(frame, FileRange):
+        _demand_digest(frame, layer, where)
+    elif layer.seek.unpacked_bytes <= MAX_CONTENT_IN_MEMORY_BYTES:
+        decompress_exactly(frame, layer.seek.unpacked_bytes, where)
+
+
+def _demand_digest(frame: Content, layer: ImageLayer, where: str) -> None:
     if content_digest(frame) != layer.digest:
         raise Refused(where, f"is {content_digest(frame)}, the index says {layer.digest}")
-    return frame

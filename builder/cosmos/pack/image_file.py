@@ -65,7 +65,7 @@ from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_
 from cosmos.reading import open_plain
 from cosmos.records import dataclass
 from cosmos.spool import Spool
-from cosmos.tables import Table
+from cosmos.tables import Table, uncollected
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
@@ -168,15 +168,9 @@ class ImageReader:
                 frame = read_frame(stream, place)
             except ValueError as error:
                 self._refuse(str(error))
-        self.meta, self.layers = self._index(frame, seeks)
-        self._owners: dict[TreePath, tuple[ImageLayer, LayerLine]] = {}
-        for layer in self.layers:
-            for row in layer.lines:
-                if row.line.path in self._owners:
-                    self._refuse(f"its index has /{row.line.path.text} twice")
-                if row.data_offset + row.line.size > layer.seek.unpacked_bytes:
-                    self._refuse(f"its index has /{row.line.path.text} beyond the end of layer {layer.name}")
-                self._owners[row.line.path] = (layer, row)
+        with uncollected():
+            self.meta, self.layers = self._index(frame, seeks)
+            self._owners = self._by_path()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -295,9 +289,8 @@ class ImageReader:
 
     def _index(self, frame: bytes, seeks: Sequence[Seek]) -> tuple[Mapping[str, object], tuple[ImageLayer, ...]]:
         try:
-            file_bytes = sum(seek.packed_bytes for seek in seeks) + len(frame)
-            body = _index_body(frame, min(_index_limit(file_bytes), MAX_IMAGE_INDEX_BYTES))
-            table = Table.from_json(body, f"{self.source}: index", max_bytes=MAX_IMAGE_INDEX_BYTES)
+            most = min(_index_limit(sum(seek.packed_bytes for seek in seeks) + len(frame)), MAX_IMAGE_INDEX_BYTES)
+            table = Table.from_json(_index_body(frame, most), f"{self.source}: index", max_bytes=MAX_IMAGE_INDEX_BYTES)
             if table.count("format") != LAYER_FORMAT:
                 table.fail("format", f"want {LAYER_FORMAT}: this image was packed by another cosmos")
             meta: Mapping[str, object] = table.need("meta", dict)
@@ -313,6 +306,18 @@ class ImageReader:
         if names[-1:] != [END] or layers[-1].lines or len(set(names)) != len(names):
             self._refuse("its index does not end with the end layer, or names a layer twice")
         return meta, layers
+
+    def _by_path(self) -> dict[TreePath, tuple[ImageLayer, LayerLine]]:
+        owners: dict[TreePath, tuple[ImageLayer, LayerLine]] = {}
+        for layer in self.layers:
+            for row in layer.lines:
+                line = row.line
+                if line.path in owners:
+                    self._refuse(f"its index has /{line.path.text} twice")
+                if row.data_offset + line.size > layer.seek.unpacked_bytes:
+                    self._refuse(f"its index has /{line.path.text} beyond the end of layer {layer.name}")
+                owners[line.path] = (layer, row)
+        return owners
 
     def _refuse(self, problem: str) -> NoReturn:
         raise Refused(self.source, problem)

@@ -29,7 +29,7 @@ from cosmos.pack.stated import Whole, stated_entries
 from cosmos.pack.tar import tar_members
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import compressed, compressed_for_now, decompress_exactly, unpacked_exactly
-from cosmos.records import dataclass
+from cosmos.records import dataclass, quick
 from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -47,15 +47,18 @@ class LayerLine:
     data_offset: int
 
     @classmethod
-    def parse(cls, row: str) -> Self:
+    def parse(cls, row: str) -> LayerLine:
         """Return the row of the text form, or raise `ValueError`."""
         offset, _, line = row.partition(" ")
-        if not offset.isascii() or not offset.isdigit() or str(int(offset)) != offset:
+        if not offset.isascii() or not offset.isdigit() or (offset[0] == "0" and offset != "0"):
             raise ValueError(f"want an offset and a manifest line, got {row[:80]!r}")
-        return cls(line=ManifestLine.parse(line), data_offset=int(offset))
+        return _layer_line(ManifestLine.parse(line), int(offset))
 
     def __str__(self) -> str:
         return f"{self.data_offset} {self.line}"
+
+
+_layer_line: Final = quick(LayerLine)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,26 +10,32 @@ hashed and compared with the line's digest. So each byte of the content is looke
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from hashlib import sha256
+from itertools import pairwise
 from typing import Final, Protocol
 
 from cosmos.content import Content, content_digest
-from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.pack.pax import parse_pax
-from cosmos.pack.tar import BLOCK, member_header
+from cosmos.pack.tar import BLOCK, described_header
+from cosmos.records import quick
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath
 
 _MAX_ID: Final = (1 << 32) - 2  # as pack.untar has it
 _TIME: Final = slice(136, 147)
 _TYPE: Final = slice(156, 157)
 _SIZE: Final = slice(124, 135)
 _DIGITS: Final = frozenset(b"01234567")
-_PADDING: Final = bytes(BLOCK)
+_PADDINGS: Final = [bytes(size) for size in range(BLOCK)]
+_NO_CONTENT: Final[Content] = b""
+_KEPT: Final = 64  # of the last times: most entries of a layer have one of a few
+
+
+_made_entry: Final = quick(Entry)
 
 
 class Stated(Protocol):
@@ -47,7 +53,7 @@ class Source(Protocol):
     def take(self, size_bytes: int) -> bytes:
         """Return the next bytes: fewer than asked for only at the end."""
 
-    def file(self, size_bytes: int) -> tuple[Content, Digest]:
+    def file(self, size_bytes: int) -> tuple[Content, str]:
         """Return the next bytes as a content, or no bytes from a source that keeps none, and their digest."""
 
 
@@ -56,15 +62,16 @@ class Whole:
 
     def __init__(self, content: Content) -> None:
         self._content = content if not isinstance(content, bytes) else memoryview(content)
+        self._bytes = content
         self._place = 0
 
     def take(self, size_bytes: int) -> bytes:
         """Return the next bytes."""
         place = self._place
         self._place += size_bytes
-        return bytes(self._content[place : place + size_bytes])
+        return bytes(self._bytes[place : place + size_bytes])
 
-    def file(self, size_bytes: int) -> tuple[Content, Digest]:
+    def file(self, size_bytes: int) -> tuple[Content, str]:
         """Return the next bytes and their digest."""
         place = self._place
         self._place += size_bytes
@@ -77,33 +84,40 @@ class Passing:
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._left = memoryview(b"")
+        self._piece = b""
+        self._view = memoryview(b"")  # of the piece
+        self._place = 0  # in the piece
 
     def take(self, size_bytes: int) -> bytes:
         """Return the next bytes."""
-        left = self._left
-        if len(left) >= size_bytes:
-            self._left = left[size_bytes:]
-            return bytes(left[:size_bytes])
-        taken = [bytes(part) for part in self._parts(size_bytes)]
-        return taken[0] if len(taken) == 1 else b"".join(taken)
+        end = self._place + size_bytes
+        if end <= len(self._piece):
+            taken = self._piece[self._place : end]
+            self._place = end
+            return taken
+        return b"".join(self._parts(size_bytes))
 
-    def file(self, size_bytes: int) -> tuple[Content, Digest]:
+    def file(self, size_bytes: int) -> tuple[Content, str]:
         """Return no bytes, and the digest of the next ones."""
-        hasher = hashlib.sha256()
-        for part in self._parts(size_bytes):
-            hasher.update(part)
-        return b"", Digest("sha256:" + hasher.hexdigest())
+        end = self._place + size_bytes
+        if end <= len(self._piece):
+            hasher = sha256(self._view[self._place : end])
+            self._place = end
+        else:
+            hasher = sha256()
+            for part in self._parts(size_bytes):
+                hasher.update(part)
+        return b"", "sha256:" + hasher.hexdigest()
 
     def _parts(self, size_bytes: int) -> Iterator[memoryview]:
         while size_bytes:
-            if not self._left:
+            if self._place == len(self._piece):
                 piece = next(self._pieces, None)
                 if piece is None:
                     return
-                self._left = memoryview(piece)
-            part = self._left[:size_bytes]
-            self._left = self._left[len(part) :]
+                self._piece, self._view, self._place = piece, memoryview(piece), 0
+            part = self._view[self._place : self._place + size_bytes]
+            self._place += len(part)
             size_bytes -= len(part)
             yield part
 
@@ -119,46 +133,35 @@ def stated_entries(rows: Sequence[Stated], source: Source) -> list[Entry] | None
     files: dict[bytes, Entry] = {}
     place = 0
     for row in rows:
-        line = row.line
-        if line.size > MAX_STAR_UNPACKED_BYTES or line.uid > _MAX_ID or line.gid > _MAX_ID:
+        line, content = row.line, _NO_CONTENT
+        kind, size = line.kind, line.size
+        if size > MAX_STAR_UNPACKED_BYTES or line.uid > _MAX_ID or line.gid > _MAX_ID:
             return None
         mtime, header = _time_and_header(source)
-        if mtime < 0:
+        if mtime < 0 or _header_of(line, mtime) != header:
             return None
         place += len(header)
-        content: Content = b""
-        digest = None
-        if line.kind == "file":
-            content, digest = source.file(line.size)
-            padding = -line.size % BLOCK
-            if digest != line.digest or row.data_offset != place or source.take(padding) != _PADDING[:padding]:
+        if kind == "file":
+            content, digest = source.file(size)
+            padding = -size % BLOCK
+            if digest != line.digest or row.data_offset != place or source.take(padding) != _PADDINGS[padding]:
                 return None
-            place += line.size + padding
+            place += size + padding
         elif row.data_offset or not _is_usual_link(line, files.get(line.target), mtime):
             return None
-        entry = _entry(line, mtime, content, digest)
-        if _header_of(entry, line.size) != header:
-            return None
-        if line.kind == "file":
+        entry = _entry(line, mtime, content)
+        if kind == "file":
             files[line.path] = entry
         entries.append(entry)
     return entries
 
 
-def _entry(line: ManifestLine, mtime: int, content: Content, digest: Digest | None) -> Entry:
-    return Entry(
-        path=line.path,
-        kind=line.kind,
-        mode=line.mode,
-        uid=line.uid,
-        gid=line.gid,
-        mtime=mtime,
-        content=content,
-        target=line.target,
-        rdev=line.rdev,
-        xattrs=line.xattrs,
-        hashed=None if digest is None else (content, digest),
-    )
+def _entry(line: ManifestLine, mtime: int, content: Content) -> Entry:
+    """Return the entry of a line; it knows the line, unless its content was not kept."""
+    path, kind, digest = line.path, line.kind, line.digest
+    hashed, own = None if digest is None else (content, digest), line if len(content) == line.size else None
+    rest = (line.target, line.rdev, line.xattrs, hashed, own)
+    return _made_entry(path, kind, line.mode, line.uid, line.gid, mtime, content, *rest)
 
 
 def _time_and_header(source: Source) -> tuple[int, bytes]:
@@ -180,14 +183,15 @@ def _time_and_header(source: Source) -> tuple[int, bytes]:
     return _octal(last[_TIME]), header
 
 
+@lru_cache(maxsize=_KEPT)
 def _octal(digits: bytes) -> int:
     return int(digits, 8) if digits and _DIGITS.issuperset(digits) else -1
 
 
-def _header_of(entry: Entry, size_bytes: int) -> bytes | None:
-    """Return the header that a layer's writer writes for `entry`, or None if it would write none."""
+def _header_of(line: ManifestLine, mtime: int) -> bytes | None:
+    """Return the header that a layer's writer writes for the entry of `line`, or None if it would write none."""
     try:
-        return member_header(entry, size_bytes)
+        return described_header(line, line.size, mtime)
     except (Malformed, ValueError):
         return None
 
@@ -205,12 +209,17 @@ def _is_usual_link(line: ManifestLine, file: Entry | None, mtime: int) -> bool:
 
 def _are_in_order(rows: Iterable[Stated]) -> bool:
     """Return whether the rows are in the order of a layer's members, each path once, and their attributes in theirs."""
-    before: tuple[bool, TreePath] | None = None
+    was_late, before = False, b""
     for row in rows:
         line = row.line
-        names = [name for name, _ in line.xattrs]
-        key = (line.kind == "hardlink" and line.target > line.path, line.path)
-        if (before is not None and key <= before) or names != sorted(set(names)):
+        path, is_late = line.path, line.kind == "hardlink" and line.target > line.path
+        if is_late < was_late or (is_late == was_late and path <= before):
             return False
-        before = key
+        if line.xattrs and not _are_sorted([name for name, _ in line.xattrs]):
+            return False
+        was_late, before = is_late, path
     return True
+
+
+def _are_sorted(names: Sequence[bytes]) -> bool:
+    return all(name < other for name, other in pairwise(names))

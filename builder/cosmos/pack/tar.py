@@ -21,12 +21,15 @@ The same entries give the same bytes: the writer adds nothing to an entry. It do
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from functools import lru_cache
+from struct import Struct
+from typing import Final, Protocol
 from zlib import adler32
 
 from cosmos.content import Content
 from cosmos.errors import Malformed
 from cosmos.tree.entry import Entry, Kind
+from cosmos.treepath import TreePath
 
 BLOCK: Final = 512
 TAR_END: Final = bytes(2 * BLOCK)
@@ -49,6 +52,29 @@ _NO_DEVICE = b"0000000\x000000000\0"
 _MAGIC_AND_OWNERS = b"ustar\x0000" + bytes(64)
 _CHECKSUM_AS_SPACES = 8 * ord(" ")
 _PAX_HEADER_NAME = b"././@PaxHeader"
+_KEPT: Final = 256  # fields of the last headers: most entries of a tree share mode, owner and time
+_FIELDS: Final = Struct(f"{_NAME_BYTES}s24s12s12s8s1s{_NAME_BYTES}s72s16s{_PREFIX_BYTES + 12}s")  # zeros fill each
+
+
+class Described(Protocol):
+    """What a header says of an entry besides size and time: an `Entry` has it, and a line of a manifest."""
+
+    @property
+    def path(self) -> TreePath: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def mode(self) -> int: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+    @property
+    def target(self) -> bytes: ...
+    @property
+    def rdev(self) -> tuple[int, int] | None: ...
+    @property
+    def xattrs(self) -> tuple[tuple[bytes, bytes], ...]: ...
 
 
 def tar_members(entries: Iterable[Entry]) -> Iterator[Content]:
@@ -64,30 +90,32 @@ def tar_members(entries: Iterable[Entry]) -> Iterator[Content]:
                 yield _PADDING[len(entry.content) % BLOCK]
 
 
-def member_header(entry: Entry, size_bytes: int | None = None) -> bytes:
-    """Return the headers before the entry's content: the pax header if it needs one, and its ustar header.
+def member_header(entry: Entry) -> bytes:
+    """Return the headers before the entry's content: the pax header if it needs one, and its ustar header."""
+    return described_header(entry, len(entry.content), entry.mtime)
 
-    `size_bytes` is the size of a file whose content is not at hand.
-    """
-    name = entry.path + b"/" if entry.kind == "dir" else bytes(entry.path)
-    size = (len(entry.content) if size_bytes is None else size_bytes) if entry.kind == "file" else 0
+
+def described_header(entry: Described, size_bytes: int, mtime: int) -> bytes:
+    """Return what `member_header` does, of an entry without a content: a file has `size_bytes`."""
+    name, target = entry.path + b"/" if entry.kind == "dir" else bytes(entry.path), entry.target
+    size = size_bytes if entry.kind == "file" else 0
     is_plain = (
         len(name) <= _NAME_BYTES
-        and len(entry.target) <= _NAME_BYTES
+        and len(target) <= _NAME_BYTES
         and name.isascii()
-        and entry.target.isascii()
+        and target.isascii()
         and size <= _MAX_OCTAL_11
-        and 0 <= entry.mtime <= _MAX_OCTAL_11
+        and 0 <= mtime <= _MAX_OCTAL_11
         and entry.uid <= _MAX_OCTAL_7
         and entry.gid <= _MAX_OCTAL_7
         and not entry.xattrs
     )
     if is_plain:
-        return _header(entry, name, b"", entry.target, size, entry.uid, entry.gid, entry.mtime)
-    return _extended_header(entry, name, size)
+        return _header(entry, name, b"", target, size, entry.uid, entry.gid, mtime)
+    return _extended_header(entry, name, size, mtime)
 
 
-def _extended_header(entry: Entry, name: bytes, size: int) -> bytes:
+def _extended_header(entry: Described, name: bytes, size: int, mtime: int) -> bytes:
     prefix, short = _split(name)
     records: list[tuple[bytes, bytes]] = []
     target = entry.target
@@ -100,7 +128,7 @@ def _extended_header(entry: Entry, name: bytes, size: int) -> bytes:
         b"size": (size, _MAX_OCTAL_11),
         b"uid": (entry.uid, _MAX_OCTAL_7),
         b"gid": (entry.gid, _MAX_OCTAL_7),
-        b"mtime": (entry.mtime, _MAX_OCTAL_11),
+        b"mtime": (mtime, _MAX_OCTAL_11),
     }
     records += [(key, b"%d" % number) for key, (number, most) in numbers.items() if not 0 <= number <= most]
     for attribute, value in entry.xattrs:
@@ -122,12 +150,15 @@ def _pax_member(records: Iterable[tuple[bytes, bytes]]) -> bytes:
         while length != len(rest) + len(str(length)):
             length = len(rest) + len(str(length))
         body += b"%d%b" % (length, rest)
-    fields = b"0000644\x000000000\x000000000\x00%011o\x0000000000000\0" % len(body)
-    return _summed(_PAX_HEADER_NAME, fields, b"x", b"", _NO_DEVICE, b"") + body + _PADDING[len(body) % BLOCK]
+    return _summed(_PAX_HEADER_NAME, (0o644, 0, 0), len(body), 0, b"x", b"", _NO_DEVICE, b"") + _padded(body)
+
+
+def _padded(body: bytearray) -> bytes:
+    return bytes(body + _PADDING[len(body) % BLOCK])
 
 
 def _header(
-    entry: Entry, name: bytes, prefix: bytes, target: bytes, size: int, uid: int, gid: int, mtime: int
+    entry: Described, name: bytes, prefix: bytes, target: bytes, size: int, uid: int, gid: int, mtime: int
 ) -> bytes:
     if not 0 <= entry.mode <= 0o7777 or uid < 0 or gid < 0:
         raise ValueError(f"{entry.path.text}: no mode or owner: {entry.mode:o} {uid} {gid}")
@@ -137,16 +168,38 @@ def _header(
         if not (0 <= major <= _MAX_OCTAL_7 and 0 <= minor <= _MAX_OCTAL_7):
             raise Malformed(entry.path.text, f"tar cannot keep device {major}:{minor}")
         device = b"%07o\0%07o\0" % entry.rdev
-    fields = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (entry.mode, uid, gid, size, mtime)
-    return _summed(name, fields, TYPE_FLAGS[entry.kind], target, device, prefix)
+    return _summed(name, (entry.mode, uid, gid), size, mtime, TYPE_FLAGS[entry.kind], target, device, prefix)
 
 
-def _summed(name: bytes, fields: bytes, type_flag: bytes, target: bytes, device: bytes, prefix: bytes) -> bytes:
-    front = name.ljust(_NAME_BYTES, b"\0") + fields
-    middle = type_flag + target.ljust(_NAME_BYTES, b"\0") + _MAGIC_AND_OWNERS
-    back = device + prefix.ljust(_PREFIX_BYTES + 12, b"\0")
-    checksum = byte_sum(front) + byte_sum(middle) + byte_sum(back) + _CHECKSUM_AS_SPACES
-    return b"%b%06o\0 %b%b" % (front, checksum, middle, back)
+def _summed(
+    name: bytes,
+    rights: tuple[int, int, int],
+    size: int,
+    mtime: int,
+    type_flag: bytes,
+    target: bytes,
+    device: bytes,
+    prefix: bytes,
+) -> bytes:
+    """Return the header of these fields. The parts that many entries share are written and summed once."""
+    owner, owner_sum = _written(b"%07o\0%07o\0%07o\0", *rights)
+    time, time_sum = _written(b"%011o\0", mtime)
+    length = b"%011o\0" % size
+    checksum = owner_sum + time_sum + byte_sum(name) + byte_sum(length) + type_flag[0] + _shared_sum(device)
+    checksum += (byte_sum(target) if target else 0) + (byte_sum(prefix) if prefix else 0)
+    summed = b"%06o\0 " % checksum
+    return _FIELDS.pack(name, owner, length, time, summed, type_flag, target, _MAGIC_AND_OWNERS, device, prefix)
+
+
+@lru_cache(maxsize=_KEPT)
+def _written(form: bytes, *numbers: int) -> tuple[bytes, int]:
+    field = form % numbers
+    return field, byte_sum(field)
+
+
+@lru_cache(maxsize=_KEPT)
+def _shared_sum(device: bytes) -> int:
+    return byte_sum(device) + byte_sum(_MAGIC_AND_OWNERS) + _CHECKSUM_AS_SPACES
 
 
 def byte_sum(data: bytes) -> int:

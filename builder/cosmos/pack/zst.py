@@ -23,6 +23,7 @@ from typing import BinaryIO, Final, Literal, TypeAlias, cast
 import zstandard
 
 from cosmos.content import Content, ContentReader, FileRange, mapped, pieces
+from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import KIB, MAX_STAR_UNPACKED_BYTES, MIB, USUAL_UNPACK_RATIO, Budget, usual_unpacked
 from cosmos.records import dataclass
@@ -123,14 +124,16 @@ def decompress_exactly(data: bytes | memoryview, size_bytes: int, source: str) -
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def unpacked_exactly(data: Content, suffix: Suffix, size_bytes: int, source: str) -> Iterator[bytes]:
+def unpacked_exactly(
+    data: Content, suffix: Suffix, size_bytes: int, source: str, digest: Digest | None = None
+) -> Iterator[bytes]:
     """Yield the content of the frames or members in `data`, in pieces of bounded size.
 
-    Raises `Refused` unless it is `size_bytes` long, and as `decompress_exactly` does. A file that changed after its
-    digest was computed is refused at the end.
+    Raises `Refused` unless it is `size_bytes` long, and as `decompress_exactly` does. A file that changed since it was
+    hashed is refused at the end, or one without `digest`: with that, it is hashed once.
     """
     left = size_bytes
-    for piece in _unpacked(data, suffix, size_bytes, source):
+    for piece in _unpacked(data, suffix, size_bytes, source, digest):
         left -= len(piece)
         if left < 0:
             raise Refused(source, f"holds more than {size_bytes} bytes")
@@ -330,9 +333,9 @@ def _decompressed(whole: memoryview, frame: _Frame, most: int) -> bytes:
     return decompressor.decompress(whole, max_output_size=room, allow_extra_data=False)
 
 
-def _unpacked(data: Content, suffix: Suffix, max_bytes: int, source: str) -> Iterator[bytes]:
-    stream = ContentReader(data)
-    yield from _unzstded(data, stream, max_bytes, source) if suffix == ".zst" else _gunzipped(stream, source)
+def _unpacked(data: Content, suffix: Suffix, most: int, source: str, digest: Digest | None = None) -> Iterator[bytes]:
+    stream = ContentReader(data, digest)
+    yield from _unzstded(data, stream, most, source) if suffix == ".zst" else _gunzipped(stream, source)
     stream.demand_unchanged(source)
 
 
@@ -342,22 +345,23 @@ def _unzstded(data: Content, stream: ContentReader, max_bytes: int, source: str)
     for frame in _frames(view, source):
         if frame.content_bytes is not None and frame.content_bytes > left:
             raise Refused(source, f"holds more than {max_bytes} bytes")
-        for piece in _frame_pieces(frame, stream, left, source):
+        part = view[frame.start : frame.end]
+        packed = StreamPart.of(cast("BinaryIO", stream), len(part)) if isinstance(part, FileRange) else part
+        for piece in _frame_pieces(frame, packed, left, source):
             left -= len(piece)
             yield piece
 
 
-def _frame_pieces(frame: _Frame, stream: ContentReader, left: int, source: str) -> Iterator[bytes]:
+def _frame_pieces(frame: _Frame, packed: memoryview | BinaryIO, left: int, source: str) -> Iterator[bytes]:
     """Yield one frame's content, of the size that its header states, if it states one."""
     packed_bytes, got = frame.end - frame.start, 0
     held = usual_unpacked(packed_bytes) if frame.window_bytes > FREE_WINDOW_BYTES else _PIECE_BYTES
     if frame.most_bytes <= held:
-        yield _content(memoryview(stream.read(packed_bytes)), frame, left, source)
+        yield _content(packed if isinstance(packed, memoryview) else memoryview(packed.read()), frame, left, source)
         return
     try:
         window_bytes = _small_window(frame.window_bytes, packed_bytes)
         decompressor = zstandard.ZstdDecompressor(max_window_size=window_bytes)
-        packed = StreamPart.of(cast("BinaryIO", stream), packed_bytes)
         with decompressor.stream_reader(packed, read_size=_GIVEN_BYTES, closefd=False) as content:
             while piece := content.read(_PIECE_BYTES):
                 got += len(piece)

@@ -27,6 +27,7 @@ from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.reading import is_there, open_plain, read_bounded, read_envelope
 from cosmos.records import dataclass
 from cosmos.resolve.locked import demand_right
+from cosmos.tables import uncollected
 from cosmos.tree.manifest import ManifestLine, content_root, manifest_lines
 from cosmos.treepath import TreePath
 from cosmos.trust.keys import PublicKey
@@ -76,9 +77,10 @@ def verify_release_folder(
         source=str(document),
     )
     release = Release.parse(signed.payload, str(document))
-    entries = demand_whole(folder, release, reporter, workers)
-    lock = folder / LOCK_FILE
-    demand_right(Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock)), lock)
+    with uncollected():
+        entries = demand_whole(folder, release, reporter, workers)
+        lock = folder / LOCK_FILE
+        demand_right(Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock)), lock)
     root = _content_root(release)
     return ReleaseVerdict(
         folder=folder,

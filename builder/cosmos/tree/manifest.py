@@ -40,7 +40,7 @@ from cosmos.model.line_fields import (
     unfield,
     xattrs_field,
 )
-from cosmos.records import dataclass
+from cosmos.records import dataclass, quick
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 
@@ -57,6 +57,7 @@ _USUAL: Final = re.compile(
     rf"|(symlink) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_PATH} {_TARGET})"
 )
 _path: Final = attrgetter("path")
+_put: Final = object.__setattr__
 _KINDS: dict[str, Kind] = {
     "file": "file",
     "dir": "dir",
@@ -103,7 +104,7 @@ class ManifestLine:
             target=entry.target,
         )
         if entry.has_fixed_content:
-            object.__setattr__(entry, "line", line)
+            _put(entry, "line", line)
         return line
 
     @classmethod
@@ -138,33 +139,21 @@ class ManifestLine:
     @classmethod
     def _usual(cls, match: re.Match[str]) -> ManifestLine:
         """Return a line of the usual form, or raise `ValueError`. What its text cannot state is not asked for."""
-        size, digest, target = "0", None, b""
+        kind: Kind
         if match[1]:
-            kind, mode, uid, gid, size, text, path = match.group(1, 2, 3, 4, 5, 6, 7)
-            digest = Digest(text)
-        elif match[8]:
-            kind, mode, uid, gid, path = match.group(8, 9, 10, 11, 12)
+            kind, (mode, uid, gid, number, text, path) = "file", match.group(2, 3, 4, 5, 6, 7)
+            size, digest, target = int(number), Digest(text), b""
         else:
-            kind, mode, uid, gid, path, link = match.group(13, 14, 15, 16, 17, 18)
-            target = link.encode()
-        line = cls(
-            path=TreePath(path.encode()) if len(path) <= MAX_PATH_BYTES else TreePath.parse(path),
-            kind=_KINDS[kind],
-            mode=int(mode, 8),
-            uid=int(uid),
-            gid=int(gid),
-            size=int(size),
-            digest=digest,
-            rdev=None,
-            xattrs=(),
-            target=target,
-        )
-        object.__setattr__(line, "_text", match.string)
-        return line
+            is_folder = match[8]
+            kind = "dir" if is_folder else "symlink"
+            mode, uid, gid, path = match.group(9, 10, 11, 12) if is_folder else match.group(14, 15, 16, 17)
+            size, digest, target = 0, None, b"" if is_folder else match[18].encode()
+        checked = TreePath(path.encode()) if len(path) <= MAX_PATH_BYTES else TreePath.parse(path)
+        return _line(checked, kind, int(mode, 8), int(uid), int(gid), size, digest, None, (), target, match.string)
 
     def __str__(self) -> str:
         if not self._text:
-            object.__setattr__(self, "_text", self._written())
+            _put(self, "_text", self._written())
         return self._text
 
     def _written(self) -> str:
@@ -175,9 +164,12 @@ class ManifestLine:
         )
 
 
+_line: Final = quick(ManifestLine)
+
+
 def manifest(lines: Iterable[ManifestLine]) -> bytes:
     """Return the manifest of `lines`, in any order, as bytes."""
-    return "".join(f"{line}\n" for line in sorted(lines, key=_path)).encode()
+    return "".join([f"{line._text or line}\n" for line in sorted(lines, key=_path)]).encode()
 
 
 def bounded_manifest(lines: Iterable[ManifestLine], source: str) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
+from cosmos.pack.layer import LayerLine
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root, manifest, parse_manifest
 from cosmos.treepath import TreePath, escaped, unescaped
@@ -148,3 +151,108 @@ def test_memory_that_somebody_can_write_to_is_hashed_at_each_look() -> None:
 def test_a_line_that_is_nearly_usual_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         ManifestLine.parse(text)
+
+
+def outcome(parse: Callable[[str], object], text: str) -> str:
+    try:
+        return f"{parse(text)!r}"
+    except ValueError as error:
+        return f"refused: {error}"
+
+
+def judged(text: str) -> ManifestLine:
+    """Return the line as the rules of each field read it, without the usual form."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cosmos.tree.manifest._USUAL", re.compile(r"(?!)"))
+        return ManifestLine.parse(text)
+
+
+HEX = "0123456789abcdef" * 4
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "",
+                " ",
+                "-",
+                "0",
+                "00",
+                "01",
+                "1",
+                "-1",
+                "+1",
+                "1_0",
+                "0x1",
+                "1" * 9,
+                "1" * 19,
+                "9" * 30,
+                "\u0663",
+                "1\n",
+            ),
+            *(
+                "0644",
+                "644",
+                "4755",
+                "07777",
+                "8888",
+                "file",
+                "dir",
+                "symlink",
+                "hardlink",
+                "char",
+                "fifo",
+                "door",
+                "File",
+            ),
+            *(f"sha256:{HEX}", f"sha256:{HEX.upper()}", f"sha256:{HEX}0", f"SHA256:{HEX}", "1:3", "user.a=00", "a,b"),
+            *("usr/bin", "/usr", "usr/", "usr//bin", ".", "..", "./a", "a/.", "a/../b", "...", "a/.b/..c", "~", "\x7f"),
+            *("a\\x20b", "a\\x41", "a\\", "caf\u00e9", "\\xff", "\u202e", "x" * 255, "x" * 256, "/".join("x" * 64)),
+            *("/".join("x" * 65), "/".join(["y" * 200] * 6), "a\tb", "a\x00b", "a\nb"),
+        ]
+    ),
+    min_size=9,
+    max_size=11,
+).map(" ".join)
+FORMS = st.sampled_from(
+    [
+        "file 0644 0 0 5 sha256:" + HEX + " - - etc/motd -",
+        "dir 0755 0 0 0 - - - etc -",
+        "symlink 0777 0 0 0 - - - etc/x -",
+        "hardlink 0644 0 0 0 - - - etc/x etc/motd",
+    ]
+)
+
+
+@st.composite
+def damaged_lines(draw: st.DrawFn) -> str:
+    """A valid line, with one field or some characters exchanged."""
+    text = draw(st.one_of(FORMS, entries().map(lambda entry: str(ManifestLine.of(entry)))))
+    parts = text.split(" ")
+    if draw(st.booleans()):
+        parts[draw(st.integers(0, len(parts) - 1))] = draw(HOSTILE).split(" ")[0]
+        return " ".join(parts)
+    start, size = draw(st.integers(0, len(text))), draw(st.integers(0, 2))
+    return (
+        text[:start] + draw(st.sampled_from(["", " ", "0", "/", ".", "\\", "\n", "A", "\u0663"])) + text[start + size :]
+    )
+
+
+@given(st.one_of(entries().map(lambda entry: str(ManifestLine.of(entry))), damaged_lines(), HOSTILE, st.text()))
+@settings(max_examples=400)
+def test_a_line_is_read_at_once_as_it_is_read_field_by_field(text: str) -> None:
+    assert outcome(ManifestLine.parse, text) == outcome(judged, text)
+    if not outcome(judged, text).startswith("refused"):
+        assert ManifestLine.parse(text)._text == str(judged(text)) == text
+
+
+@given(
+    st.sampled_from(["0", "7", "00", "07", "", "-1", "+1", "1_0", " 1", "\u0663", "1" * 30, "1" * 5000]),
+    damaged_lines(),
+)
+def test_a_row_of_a_layer_is_its_offset_and_its_line(offset: str, text: str) -> None:
+    said = outcome(LayerLine.parse, f"{offset} {text}")
+    if offset in ("0", "7", "1" * 30):
+        line = outcome(judged, text)
+        assert said == (line if line.startswith("refused") else f"LayerLine(line={line}, data_offset={offset})")
+    else:
+        assert said.startswith("refused")
