@@ -106,9 +106,10 @@ def quick(cls: type[T]) -> Callable[..., T]:
     """
     names = [one.name for one in fields(cls)]  # type: ignore[arg-type]  # a record is a dataclass
     body = "; ".join(f"__made__.{name} = {name}" for name in names)
-    made: dict[str, Any] = {"__opened__": _opened(cls), "__closed__": cls}
+    made: dict[str, Any] = {}
     text = f"__made__ = __opened__(); {body}; __made__.__class__ = __closed__; return __made__"
-    exec(f"def make({', '.join(names)}):\n {text}", made)  # noqa: S102 - as above
+    known = {"__opened__": _opened(cls), "__closed__": cls}
+    exec(f"def make({', '.join(names)}):\n {text}", known, made)  # noqa: S102 - as above
     make: Callable[..., T] = made["make"]
     return make
 

@@ -150,10 +150,11 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
         "import re\nfrom dataclasses import dataclass\nFORM = re.compile(r'(?P<year>\\d{4})-(\\d\\d)', re.ASCII)\n"
         "@dataclass(frozen=True, slots=True, kw_only=True)\nclass Point:\n    x: int\n    y: int = 2\n"
         "from cosmos import records\n@records.dataclass(frozen=True)\nclass Far:\n    miles: int\n"
+        "make = records.quick(Point)\n"
     )
     try:
         pieces = made_at_import.made_by_imports(["probe_of_imports"], tmp_path)
-        point = sys.modules["probe_of_imports"].Point
+        point, make = sys.modules["probe_of_imports"].Point, sys.modules["probe_of_imports"].make
     finally:
         sys.modules.pop("probe_of_imports", None)
     places, patterns = marshal.loads(pieces["made"])
@@ -161,7 +162,7 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
     found = re._compiler._sre.compile(*made).fullmatch("2026-11")
     assert found is not None
     assert (found["year"], found[2]) == ("2026", "11")
-    assert point(x=1) == point(x=1, y=2)
+    assert point(x=1) == point(x=1, y=2) == make(1, 2)
     assert {marshal.loads(pieces["methods"][place : place + size]).co_name for place, size in places.values()} == {
         "<module>"
     }
@@ -169,6 +170,7 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
     codes = [marshal.loads(pieces["methods"][place : place + size]) for place, size in places.values()]
     inside = [one for code in codes for one in code.co_consts if isinstance(one, CodeType)]
     assert any("miles" in one.co_varnames for one in inside)
+    assert any(one.co_name == "make" and "__made__" in one.co_varnames for one in inside)
     assert "exec" not in vars(sys.modules["cosmos.records"])
     assert "exec" not in vars(sys.modules["dataclasses"])
 
