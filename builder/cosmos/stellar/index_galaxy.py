@@ -211,8 +211,8 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
 
 
 def _archives(galaxy: GalaxyFolder) -> list[Path]:
-    files = galaxy.packages.iterdir() if galaxy.packages.is_dir() else ()
-    return sorted((file for file in files if file.name.endswith(SUFFIXES)), key=os.fspath)
+    files = sorted(galaxy.packages.iterdir(), key=os.fspath) if galaxy.packages.is_dir() else ()
+    return [file for file in files if file.name.endswith(SUFFIXES)]
 
 
 def _sign(galaxy: GalaxyFolder, one: _Stated, authors: Sequence[SecretKey]) -> int:
