@@ -112,9 +112,11 @@ class Draft:
 
     def drop(self) -> None:
         """Remove the draft, unless it was renamed. Raises `OSError`."""
-        self.stream.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._temporary, dir_fd=self._folder)
+        try:
+            self.stream.close()  # which writes what is left, and so fails again on a full disk
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary, dir_fd=self._folder)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,21 @@ def test_a_disk_that_is_full_when_they_are_synced_leaves_nothing_half_written(
     store.settle()
     assert list(blobs(tmp_path).values()) == [b"three"]
     assert StoreFolder(tmp_path).sweep(), "the lock is free again"
+
+
+def test_a_disk_that_is_full_when_one_is_written_leaves_the_others(tmp_path: Path) -> None:
+    store = StoreFolder(tmp_path)
+    put(store, b"one")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(WorldFailed):
+            put(store, os.urandom(6000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    store.settle()
+    assert list(blobs(tmp_path).values()) == [b"one"]
+    assert left(tmp_path) == []
 
 
 def test_a_file_that_changes_while_it_is_kept_does_not_wait(tmp_path: Path) -> None:
