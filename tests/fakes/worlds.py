@@ -10,6 +10,8 @@ build_image(definition, world, memory_options())
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ from fakes.reporters import Remembering
 from fakes.stores import MemoryStore
 
 EPOCH = 1_700_000_000
-OUT = Path("/nowhere/image/out")
+OUT = Path(tempfile.gettempdir(), f"nowhere-{os.getpid()}", "image", "out")  # any user may make it; nobody does
 TEMPLATE = TemplateFiles(
     name="template",
     declarations=b"merged-usr = true\n",

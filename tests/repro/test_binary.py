@@ -256,11 +256,13 @@ def inside(
     root: Path, *command: str, environment: dict[str, str] | None = None, user: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with `root` as its whole world: no /proc, no /dev, no environment."""
-    enter = ["chroot", *([f"--userspec={user}"] if user else []), str(root)]
+    chroot = shutil.which("chroot", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")  # not in a user's own PATH
+    assert chroot is not None
+    enter = [chroot, *([f"--userspec={user}"] if user else []), str(root)]
     if os.geteuid():
-        enter = ["unshare", "--map-root-user", "chroot", str(root)]
+        enter = ["unshare", "--map-root-user", chroot, str(root)]
     return subprocess.run(
-        [shutil.which(enter[0]) or enter[0], *enter[1:], *command],
+        [*enter, *command],
         env=environment or {},
         capture_output=True,
         text=True,
