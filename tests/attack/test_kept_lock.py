@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from cosmos.store.sealed import Seal, SealedStore
 from fakes.galaxies import StarSpec, index_by_stellar, write_index, write_spec
 from fakes.http_servers import serving
 from fakes.images import APP, BASE, META, ImageFixture, make_image
+from fakes.kept_files import flipped, in_place
 from fakes.programs import Cosmos, Outcome
 
 NOTHING = "nothing changed: "
@@ -33,22 +32,6 @@ def frozen(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
 
 def freeze(image: ImageFixture, cosmos: Cosmos, *words: object) -> Outcome:
     return cosmos("freeze", image.folder, "--home", image.home, *words)
-
-
-def flipped(data: bytes) -> bytes:
-    return data[:-1] + bytes([data[-1] ^ 1])
-
-
-def in_place(file: Path, change: Callable[[bytes], bytes]) -> None:
-    """Change a file's bytes, and give it the size and mtime that it had. The clock ticks before that."""
-    before = file.stat()
-    data = change(file.read_bytes())
-    file.chmod(0o644)
-    file.write_bytes(data)
-    file.chmod(before.st_mode & 0o7777)
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    while file.stat().st_ctime_ns == before.st_ctime_ns:
-        file.chmod(before.st_mode & 0o7777)
 
 
 def test_a_freeze_of_which_nothing_changed_writes_no_file_and_says_so(frozen: ImageFixture, cosmos: Cosmos) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import Seal, SealedStore
 from fakes.images import BASE, ImageFixture, make_image
-from fakes.programs import Cosmos, Outcome
+from fakes.kept_files import build, files, flipped, in_place
+from fakes.programs import Cosmos
 
 NOTHING = "nothing changed: "
 
@@ -31,37 +32,11 @@ def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
     return image
 
 
-def build(image: ImageFixture, cosmos: Cosmos, *words: object) -> Outcome:
-    return cosmos("build", image.folder, "--home", image.home, *words)
-
-
-def files(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    return {
-        path.name: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(folder.iterdir())
-    }
-
-
 def age(folder: Path) -> None:
     """Wait until each file below was changed more than two seconds ago: a newer stat proves nothing."""
     newest = max(path.lstat().st_ctime for path in folder.rglob("*"))
     while time.time() < newest + 2.1:
         time.sleep(0.05)
-
-
-def in_place(file: Path, change: Callable[[bytes], bytes]) -> None:
-    """Change a file's bytes, and give it the size and times that it had."""
-    before = file.stat()
-    data = change(file.read_bytes())
-    file.chmod(0o644)
-    with file.open("r+b") as stream:
-        stream.write(data)
-        stream.truncate()
-    file.chmod(before.st_mode & 0o7777)
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def flipped(data: bytes) -> bytes:
-    return data[:-1] + bytes([data[-1] ^ 1])
 
 
 def test_a_build_of_which_nothing_changed_writes_no_file_and_says_so(built: ImageFixture, cosmos: Cosmos) -> None:

@@ -22,8 +22,9 @@ from cosmos.trust.roots import TrustRoots
 from fakes.galaxies import make_signers
 from fakes.growing_galaxies import carry
 from fakes.images import BASE, ImageFixture, make_image
+from fakes.kept_files import build, files
 from fakes.kept_servers import KeptServer, kept
-from fakes.programs import Cosmos, Outcome
+from fakes.programs import Cosmos
 
 NOTHING = "nothing changed: "
 NEXT = "/trust/2.toml"
@@ -47,16 +48,6 @@ def built(tmp_path: Path, server: KeptServer, cosmos: Cosmos) -> ImageFixture:
     build(image, cosmos).ok()
     server.requests.clear()
     return image
-
-
-def build(image: ImageFixture, cosmos: Cosmos, *words: object) -> Outcome:
-    return cosmos("build", image.folder, "--home", image.home, *words)
-
-
-def files(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    return {
-        path.name: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(folder.iterdir())
-    }
 
 
 def asked(server: KeptServer) -> list[str]:

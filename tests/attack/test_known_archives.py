@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import Seal, SealedStore
 from fakes.galaxies import StarSpec
 from fakes.images import BASE, META, ImageFixture, make_image
+from fakes.kept_files import flipped, in_place
 from fakes.programs import Cosmos, Outcome
 
 NOT_BELIEVED = (
@@ -72,29 +72,6 @@ def site(tmp_path: Path, stellar: Cosmos, monkeypatch: pytest.MonkeyPatch) -> Si
     made = Site(image, stellar)
     made.trusting().ok()
     return made
-
-
-def flipped(data: bytes) -> bytes:
-    return data[:-1] + bytes([data[-1] ^ 1])
-
-
-def ticked(file: Path, before: os.stat_result) -> None:
-    """Change the ctime of a file until it differs from before: a clock ticks in milliseconds."""
-    while file.stat().st_ctime_ns == before.st_ctime_ns:
-        file.chmod(before.st_mode & 0o7777)
-
-
-def in_place(file: Path, change: Callable[[bytes], bytes]) -> None:
-    """Change a file's bytes, and give it the size and mtime that it had."""
-    before = file.stat()
-    data = change(file.read_bytes())
-    file.chmod(0o644)
-    with file.open("r+b") as stream:
-        stream.write(data)
-    file.chmod(before.st_mode & 0o7777)
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    ticked(file, before)
-    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
 def test_an_archive_that_was_hashed_before_is_not_read_again(site: Site) -> None:

@@ -53,7 +53,7 @@ def frames(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def lying(how: str) -> PackedLayer:
-    """Return the star's layer with an index that lies, or in a frame that is none of ours."""
+    """Return the star's layer with an index that lies, or in a frame that Cosmos does not write."""
     rows = STAR.rows
     match how:
         case "digest of the frame":

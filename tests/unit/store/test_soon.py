@@ -19,6 +19,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import MAX_WAITING_BLOBS
 from cosmos.spool import Spool
 from cosmos.store import soon
+from cosmos.store.batches import Batches
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
 
@@ -79,6 +80,17 @@ def test_whoever_asks_for_a_blob_that_waits_gets_it(tmp_path: Path, ask: str) ->
     (digest,) = put(store, b"bytes")
     assert getattr(store, ask)(digest, 5) in (True, b"bytes")
     assert blobs(tmp_path) == {digest.hex: b"bytes"}
+
+
+def test_a_record_is_written_after_the_blob_that_it_may_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = StoreFolder(tmp_path)
+    (digest,) = put(store, b"bytes")
+    store.put_result_soon(Digest.of(b"key"), b"names the blob")
+    seen = list[dict[str, bytes]]()
+    write = Batches.write
+    monkeypatch.setattr(Batches, "write", lambda batches: (seen.append(blobs(tmp_path)), write(batches)))
+    store.settle()
+    assert seen == [{digest.hex: b"bytes"}]
 
 
 def test_only_so_many_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
