@@ -272,7 +272,7 @@ def main() -> None:
         where = Path(temporary)
         kept = Path(os.environ.get("KEEP", where))
         bars: list[Bar] = []
-        images: dict[str, Path] = {"imported": imported()} if asked.imported else {}
+        images: dict[str, Path] = {"packages of Debian": imported()} if asked.imported else {}
         real = 0 if asked.imported else asked.stars
         for title, count, stars in (("real", real, packages), ("small", asked.small, small)):
             if count:
