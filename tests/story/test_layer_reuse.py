@@ -171,13 +171,28 @@ def test_one_changed_star_gives_the_bytes_of_a_cold_build_with_1_2_and_8_workers
     assert len(found) == 1
 
 
-def test_a_frame_that_the_store_lost_is_packed_again_to_the_same_bytes(bench: Bench) -> None:
+def test_frames_that_the_store_lost_are_made_by_the_workers_and_give_the_same_bytes(bench: Bench) -> None:
     first = next(bench.image.out.glob("*.tar.zst")).read_bytes()
-    for blob in (bench.image.home / "store" / "blobs").rglob("*"):
-        if blob.is_file() and b"cosmos-layer-v1" in blob.read_bytes()[:16]:
-            blob.unlink()
-    assert bench.made() == {}
+    shutil.rmtree(bench.image.out)
+    shutil.rmtree(bench.image.home / "store" / "blobs")
+    why = "the store does not have it packed at level"
+    assert {star: text[: len(why)] for star, text in bench.made().items()} == {"library": why, "tool": why}
     assert next(bench.image.out.glob("*.tar.zst")).read_bytes() == first
+
+
+def test_another_level_packs_in_the_workers_and_gives_the_bytes_of_a_build_from_nothing(
+    bench: Bench, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    words = ("build", bench.image.folder, "--home", bench.image.home, "--level", "5", "--jobs", "2")
+    said = cosmos(*words, "--out", tmp_path / "warm", "--explain").ok().err
+    assert "stage 2 stars, 0 of them from the store" in said
+    assert "library: its layer was made: the store does not have it packed at level 5" in said
+    again = cosmos(*words, "--out", tmp_path / "again", "--explain").ok().err
+    assert "stage 2 stars, 2 of them from the store" in again
+    (bench.image.home / "store").rename(tmp_path / "away")
+    cosmos(*words, "--out", tmp_path / "cold").ok()
+    warm, cold = (next((tmp_path / name).glob("*.tar.zst")).read_bytes() for name in ("warm", "cold"))
+    assert warm == cold
 
 
 @pytest.mark.objective("SO-24")

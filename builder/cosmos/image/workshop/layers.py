@@ -8,8 +8,8 @@ The other is what its script read in the layers of its dependencies: the reads o
     by shape and reads          a layer: its manifest and its receipt
     … and level, zstd version   the record of its packed frame (`PackedLayer.record`); the frame is a blob
 
-A layer is used again exactly when every recorded read still gives the same result. Other changes in its dependencies do
-not matter.
+A layer is used again exactly when every recorded read still gives the same result, and the store has its frame. Other
+changes in its dependencies do not matter.
 
 Workers put frames alone into the store. They hand records to the builder, who keeps them (`keep`): one batch of many
 records costs less than a file for each.
@@ -27,9 +27,9 @@ from itertools import chain
 from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
-from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, ScriptFailed
+from cosmos.image.workshop.frames import Frames, made_again
 from cosmos.image.workshop.unread import entry_without_bytes
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
@@ -37,7 +37,6 @@ from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.nova.job import ProgramRunner, Stopped
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, members_in_order, pack_layer
-from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.records import dataclass
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
@@ -46,7 +45,7 @@ from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.staging.twice import Unsteady, staged_twice
-from cosmos.store.interface import Damaged, Store
+from cosmos.store.interface import Store
 from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry, Tree
@@ -140,7 +139,8 @@ class Workshop:
         """Return a layer from the store whose reads all still hold, or a sentence: why a new layer is needed."""
         shape = self._shape(name)
         if not self.acquired[name].star.script:
-            return self._trusted(name, _layer_key(shape, ())) or _NEVER_MADE
+            layer = self._trusted(name, _layer_key(shape, ()))
+            return _NEVER_MADE if layer is None else self._with_frame(name, layer)
         lower, why = IndexedTree(self._below(name, layers), self.epoch), _NEVER_MADE
         tools = self._tools_digest(name, layers) if self.consent.gives(name, "run") else None
         for key in self._made_of(name, shape):
@@ -149,9 +149,18 @@ class Workshop:
                 continue
             changed = _receipt(layer.receipt, f"the store's record of layer {key.short}").changed(lower, tools)
             if changed is None:
-                return layer
+                return self._with_frame(name, layer)
             why = changed if why == _NEVER_MADE else why  # the newest layer's: what has changed since
         return why
+
+    def _with_frame(self, name: StarName, layer: StarLayer) -> StarLayer | str:
+        """Return the layer if its frame is there. Else the workers make both; `packed` makes one after the other.
+
+        What programs made is left to `packed`, which refuses it if it cannot be made again as it was.
+        """
+        if self._frames.has(name, self._frames.key(layer.key)) or layer.ran_programs:
+            return layer
+        return f"the store does not have it packed at level {self.level}"
 
     def load(self, key: Digest) -> StarLayer | None:
         """Return the layer that the store remembers for `key`. Raises `NotSealed`."""
@@ -172,16 +181,15 @@ class Workshop:
         Raises `ScriptFailed` if the star's script makes something else than the first time.
         """
         layer = layers[name]
-        key = self._frame_key(layer.key, dropped)
-        kept = self._frame(name, key)
+        key = self._frames.key(layer.key, dropped)
+        kept = self._frames.get(name, key)
         if kept is not None:
             return kept
         entries = self._staged(name, layers).entries
         if tuple(map(ManifestLine.of, entries.values())) != layer.lines:
             raise ScriptFailed(str(name), "its script made something else than the first time", hint=_NOT_THE_SAME)
         packed = self._pack(name, entries, dropped)
-        self.store.put_hashed(packed.digest, packed.frame)
-        self.store.put_result_soon(key, packed.record())
+        self._frames.put(key, packed)
         return packed
 
     def make(self, name: StarName, layers: Layers) -> Made:
@@ -199,7 +207,7 @@ class Workshop:
         record: Json = {"manifest": text, "times": [*times], "receipt": staged.receipt}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
-        frame_key, look = self._frame_key(key, frozenset()), None
+        frame_key, look = self._frames.key(key), None
         if self.look is not None:
             kept = (entry for entry in staged.entries.values() if entry.kind != "dir")
             look = self.look(self.acquired[name].star.id, packed.digest, members_in_order(kept))
@@ -217,6 +225,10 @@ class Workshop:
             known = [str(one) for one in (made.key, *others)][:MAX_LAYERS_OF_A_SHAPE]
             self.store.put_result_soon(shape, canonical_json({"layers": [*known]}))
         return self._read(made.key, made.record)
+
+    @cached_property
+    def _frames(self) -> Frames:
+        return Frames(store=self.store, level=self.level, warn=self.warn)
 
     @cached_property
     def _needs(self) -> Mapping[StarName, tuple[StarName, ...]]:
@@ -274,27 +286,15 @@ class Workshop:
         try:
             return self.load(key)
         except NotSealed as forged:
-            self.warn(_made_again(name, forged))
+            self.warn(made_again(name, forged))
             return None
-
-    def _frame(self, name: StarName, key: Digest) -> PackedLayer | None:
-        """Return the packed frame that the store has for `key`, hashed again, or None."""
-        try:
-            record = self.store.get_result(key)
-            return None if record is None else PackedLayer.from_record(record, self._blob)
-        except (NotSealed, Damaged) as bad:
-            self.warn(_made_again(name, bad))
-            return None
-
-    def _blob(self, digest: Digest, size_bytes: int) -> Content | None:
-        return self.store.get(digest, size_bytes) if self.store.has(digest, size_bytes) else None
 
     def _made_of(self, name: StarName, shape: Digest) -> tuple[Digest, ...]:
         """Return the keys of the layers with this shape, the newest first."""
         try:
             record = self.store.get_result(shape)
         except NotSealed as forged:
-            self.warn(_made_again(name, forged))
+            self.warn(made_again(name, forged))
             return ()
         if record is None:
             return ()
@@ -359,21 +359,6 @@ class Workshop:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
         spool = self.store.spool().for_one()
         return pack_layer(self.acquired[name].star.id, kept, self.level, spool, frame_in="memory")
-
-    def _frame_key(self, key: Digest, dropped: frozenset[TreePath]) -> Digest:
-        return digest_of(
-            {
-                "what": "frame 2",
-                "layer": str(key),
-                "level": self.level,
-                "zstd": ZSTD_VERSION,
-                "dropped": [path.text for path in sorted(dropped)],
-            }
-        )
-
-
-def _made_again(name: StarName, bad: NotSealed | Damaged) -> str:
-    return f"{name}: {bad}; it is not believed, and the layer is made again"
 
 
 def _json(value: object) -> Json:
