@@ -27,6 +27,7 @@ def _record(*, frozen: bool = False, kw_only: bool = False, slots: bool = False)
 
     def made_of(plain: type) -> type:
         own = vars(plain)
+        plain.__doc__ = plain.__doc__ or plain.__name__  # else the standard one reads the signature, for a millisecond
         cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots)(plain)
         methods: dict[str, Any] = {"__init__": _init_at_first_use(cls), "__repr__": _repr, **_equality_of(cls)}
         if frozen:
