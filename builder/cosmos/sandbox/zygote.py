@@ -200,7 +200,9 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
     if not message or len(numbers) != 2:
         return None
     work = _loaded(module)
-    if not gc.isenabled():
+    if gc.isenabled():
+        _begin(module)
+    else:
         gc.freeze()
     gc.disable()  # loaded modules stay, and are shared with every worker
     _prctl()  # before the fork
@@ -220,6 +222,13 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
 def _loaded(module: str) -> Work:
     work: Work = importlib.import_module(module).work
     return work
+
+
+def _begin(module: str) -> None:
+    """Let the module do, before its first worker, what would take each worker's time."""
+    begin: Callable[[], None] | None = getattr(importlib.import_module(module), "begin", None)
+    if begin is not None:
+        begin()
 
 
 def _ended(worker: Worker) -> None:
