@@ -123,7 +123,7 @@ bench: $(VENV)/bench.stamp image ## measure Cosmos beside other programs on real
 	@$(BENCH)/warm_bench.py --imported --plot docs/plots/warm.svg
 	@$(BENCH)/scale_bench.py --plot docs/plots/scale.svg
 	@$(BENCH)/delta_bench.py --plot docs/plots/updates.svg
-	@for bench in diff freeze latency nova pack resolve run search startup system; do \
+	@for bench in diff freeze latency nova pack resolve run script search startup system; do \
 		echo "$$bench"; $(BENCH)/$${bench}_bench.py || exit; done
 
 .PHONY: bench-short

@@ -43,17 +43,20 @@ class HeldFile:
 
     def read(self, start: int, size_bytes: int) -> bytes:
         """Return exactly `size_bytes` at `start`; raises `WorldFailed`."""
-        try:
-            data = os.pread(self._number, size_bytes, start)
-            while len(data) < size_bytes and (
-                more := os.pread(self._number, size_bytes - len(data), start + len(data))
-            ):
-                data += more
-        except OSError as error:
-            raise WorldFailed(self._where, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-        if len(data) < size_bytes:
-            raise WorldFailed(self._where, "became shorter while it was read", hint="run the same command once more")
-        return data
+        return read_at(self._number, self._where, start, size_bytes)
+
+
+def read_at(number: int, where: str, start: int, size_bytes: int) -> bytes:
+    """Return exactly `size_bytes` at `start` of an open file; `where` names it in errors. Raises `WorldFailed`."""
+    try:
+        data = os.pread(number, size_bytes, start)
+        while len(data) < size_bytes and (more := os.pread(number, size_bytes - len(data), start + len(data))):
+            data += more
+    except OSError as error:
+        raise WorldFailed(where, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if len(data) < size_bytes:
+        raise WorldFailed(where, "became shorter while it was read", hint="run the same command once more")
+    return data
 
 
 class FileRange:

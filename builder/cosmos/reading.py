@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cosmos.content import Content, FileRange, HeldFile
+from cosmos.content import Content, FileRange, HeldFile, read_at
 from cosmos.errors import Malformed, WorldFailed, likely_cause
 from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES, MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
 
@@ -132,8 +132,10 @@ def open_content(descriptor: int, where: str) -> Content:
 
     Those of a large file stay on the disk. Raises `WorldFailed`.
     """
-    content = FileRange(HeldFile(os.dup(descriptor), where), 0, os.fstat(descriptor).st_size)
-    return bytes(content) if len(content) <= MAX_CONTENT_IN_MEMORY_BYTES else content
+    size_bytes = os.fstat(descriptor).st_size
+    if size_bytes <= MAX_CONTENT_IN_MEMORY_BYTES:
+        return read_at(descriptor, where, 0, size_bytes)
+    return FileRange(HeldFile(os.dup(descriptor), where), 0, size_bytes)
 
 
 def read_up_to(file: Path, max_bytes: int) -> bytes:

@@ -134,6 +134,13 @@ class Bench:
         for key in (*of.glob("*.key"), *of.glob("*.pub")):
             shutil.copy2(key, self.folder)
 
+    def set_aside(self, *places: str) -> None:
+        """Move these folders out of the way, if they are there. They are removed with all the rest."""
+        for place in places:
+            if (self.folder / place).exists():
+                aside = Path(tempfile.mkdtemp(prefix="aside-", dir=self.folder))
+                (self.folder / place).rename(aside / "was")
+
     @property
     def _image(self) -> list[str]:
         return [str(self.folder / "image"), "--home", str(self.folder / "home")]

@@ -7,6 +7,7 @@ each worker that it forks calls the module's `work(channel)`.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -39,6 +40,7 @@ _NO_SANDBOX: Final = {
 _END_SECONDS: Final = 10  # for the zygote to say how a worker ended
 _START_SECONDS: Final = 300  # for a zygote to load its module and fork: a second, on a machine that is not busy
 _MAX_LOAD_SECONDS: Final = 900  # that a busy machine may add to one patience: then the wait ends all the same
+_SCHEDSTAT_BYTES: Final = 64  # three numbers of 64 bits
 _LOOK_SECONDS: Final = 0.5  # until the next look, at a worker that is ready to run
 T = TypeVar("T")
 
@@ -46,7 +48,11 @@ T = TypeVar("T")
 def _queued_seconds(process: str) -> float:
     """Return how long a process of /proc has been ready to run while the machine did other work; 0 if unknown."""
     try:
-        return int(Path("/proc", process, "schedstat").read_text().split()[1]) / 1e9
+        number = os.open(f"/proc/{process}/schedstat", os.O_RDONLY | os.O_CLOEXEC)  # twice for each script
+        try:
+            return int(os.read(number, _SCHEDSTAT_BYTES).split()[1]) / 1e9
+        finally:
+            os.close(number)
     except (OSError, ValueError, LookupError):  # it is gone, or this kernel does not count
         return 0
 

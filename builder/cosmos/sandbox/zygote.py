@@ -35,6 +35,7 @@ Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+_FOUND: Final[list[Callable[..., int]]] = []
 FORKED: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
 
 
@@ -71,11 +72,18 @@ def forked(*modules: str, forget: Callable[[], object] | None = None) -> None:
 
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends; if `parent` is its parent no more, it dies now."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _prctl()(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _prctl() -> Callable[..., int]:
+    """Return the C library's function. To find it touches a hundred pages, which every worker would have to copy."""
+    if not _FOUND:
+        import ctypes
+
+        _FOUND.append(ctypes.CDLL(None).prctl)
+    return _FOUND[0]
 
 
 def forget_environment() -> None:
@@ -192,9 +200,12 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
     if not message or len(numbers) != 2:
         return None
     work = _loaded(module)
-    if not gc.isenabled():
+    if gc.isenabled():
+        _begin(module)
+    else:
         gc.freeze()
     gc.disable()  # loaded modules stay, and are shared with every worker
+    _prctl()  # before the fork
     channel, control = numbers
     zygote = os.getpid()
     pid = os.fork()
@@ -211,6 +222,13 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
 def _loaded(module: str) -> Work:
     work: Work = importlib.import_module(module).work
     return work
+
+
+def _begin(module: str) -> None:
+    """Let the module do, before its first worker, what would take each worker's time."""
+    begin: Callable[[], None] | None = getattr(importlib.import_module(module), "begin", None)
+    if begin is not None:
+        begin()
 
 
 def _ended(worker: Worker) -> None:

@@ -29,6 +29,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import field
 from typing import Final, Self
 
 from cosmos.content import HeldFile
@@ -44,29 +45,40 @@ _FOOT_BYTES: Final = 26
 _LINE: Final = re.compile(rb"([0-9a-f]{64}) ([0-9]{15}) ([0-9]{15})\n")
 _LINE_BYTES: Final = 97
 _KEY_BYTES: Final = 64
+_KEYS_FOR_A_LOOK: Final = 32  # are cut out in the time of one look
 BATCH_NAME: Final = re.compile(r"[0-9]{12}")
 
 
 def sealed(key: Digest, data: bytes) -> bytes:
     """Return the record of `data` under `key`."""
-    return f"cosmos-result 1 {key} {Digest.of(data)}\n".encode() + data
+    return _head(key, data) + data
 
 
 def unsealed(key: Digest, record: bytes) -> bytes | None:
     """Return the data of a record that is whole and of this `key`, else None."""
-    data = record[record.find(b"\n") + 1 :]
-    return data if sealed(key, data) == record else None
+    end = record.find(b"\n") + 1
+    data = record[end:]
+    return data if record[:end] == _head(key, data) else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+def _head(key: Digest, data: bytes) -> bytes:
+    return f"cosmos-result 1 {key} {Digest.of(data)}\n".encode()
+
+
+@dataclass(kw_only=True, slots=True)
 class _Batch:
-    """One open file: its lines, and where they begin. A damaged file has no lines."""
+    """One open file: its lines, and where they begin. A damaged file has no lines.
+
+    After some `looks`, the `keys` are cut out of the lines: to look among them takes a third of the time.
+    """
 
     file: HeldFile
     name: str
     size_bytes: int
     lines: bytes
     lines_at: int
+    looks: int = 0
+    keys: list[bytes] = field(default_factory=list)
 
     @classmethod
     def opened(cls, folder: Folder, name: str) -> Self | None:
@@ -85,13 +97,24 @@ class _Batch:
 
     def find(self, key: Digest) -> bytes | None:
         """Return the record of `key`, or None if no batch has a whole one. Raises `OSError`."""
-        lines, wanted = self.lines, key.hex.encode()
-        count = len(lines) // _LINE_BYTES
-        at = bisect_left(
-            range(count), wanted, key=lambda row: lines[row * _LINE_BYTES : row * _LINE_BYTES + _KEY_BYTES]
-        )
-        line = _LINE.fullmatch(lines, at * _LINE_BYTES, (at + 1) * _LINE_BYTES)
-        return self._record(line, key) if line is not None and line[1] == wanted else None
+        wanted = key.hex.encode()
+        at = self._place(wanted)
+        if not self.lines.startswith(wanted, at):
+            return None
+        line = _LINE.fullmatch(self.lines, at, at + _LINE_BYTES)
+        return None if line is None else self._record(line, key)
+
+    def _place(self, wanted: bytes) -> int:
+        """Return where the line of the first key begins that is not below `wanted`."""
+        if self.keys:
+            return bisect_left(self.keys, wanted) * _LINE_BYTES
+        self.looks += 1
+        if self.looks * _KEYS_FOR_A_LOOK > self.count:
+            self.keys.extend(map(self._key, range(self.count)))
+        return bisect_left(range(self.count), wanted, key=self._key) * _LINE_BYTES
+
+    def _key(self, row: int) -> bytes:
+        return self.lines[row * _LINE_BYTES : row * _LINE_BYTES + _KEY_BYTES]
 
     @property
     def count(self) -> int:

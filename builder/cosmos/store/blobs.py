@@ -65,10 +65,11 @@ class NotStored(WorldFailed):
 class StoreFolder:
     """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
 
-    __slots__ = ("_batches", "_folder", "_held", "_is_holding", "_soon")
+    __slots__ = ("_batches", "_folder", "_held", "_is_holding", "_shown", "_soon")
 
     def __init__(self, root: Path | Folder) -> None:
         self._folder = folder_at(root)
+        self._shown = str(self._folder)  # for messages, of which a path takes longer than to read a small blob
         self._batches = Batches(self._folder.folder("batches"), self._draft, self._count_use)
         self._soon = Soon(self.root, self._room, self._blobs)
         self._is_holding = False
@@ -113,7 +114,7 @@ class StoreFolder:
     def has(self, digest: Digest, size_bytes: int) -> bool:
         """Return whether the store has a blob of that name and size; its bytes are not read."""
         self._name(digest)
-        return self._blobs(digest).size_bytes(digest.hex) == size_bytes
+        return self._folder.size_bytes(blob_path(digest)) == size_bytes
 
     def get(self, digest: Digest, size_bytes: int) -> Content:
         """Return the blob, hashed again; a large one stays on the disk.
@@ -133,7 +134,7 @@ class StoreFolder:
     def unchecked(self, digest: Digest, size_bytes: int) -> Content:  # noqa: ARG002 a store elsewhere asks by both
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""
         self._name(digest)
-        data = self._content(self._blobs(digest), digest)
+        data = self._content(digest)
         if data is None:
             raise NotStored(digest, f"the store {self.root} does not hold it")
         return data
@@ -149,16 +150,15 @@ class StoreFolder:
 
         A file that has changed since then is not kept: `Refused`.
         """
-        folder = self._blobs(digest)
-        if self._content(folder, digest) != data:
+        if self._content(digest) != data:
             with self._draft() as draft:
                 for piece in unchanged_pieces(data, str(digest)):
                     draft.stream.write(piece)
-                _keep(folder, draft, digest)
+                _keep(self._blobs(digest), draft, digest)
 
     def put_hashed_soon(self, digest: Digest, data: Content) -> None:
         """Keep `data` as `put_hashed` does, but for others and durably once `settle` is called, or much waits."""
-        if digest not in self._soon and self._content(self._blobs(digest), digest) != data:
+        if digest not in self._soon and self._content(digest) != data:
             self._soon.add(digest, unchanged_pieces(data, str(digest)), len(data))
 
     def _name(self, digest: Digest) -> None:
@@ -177,11 +177,11 @@ class StoreFolder:
 
     def put_result(self, key: Digest, data: bytes) -> None:
         """Keep the small document `data` under `key` durably; what was there is replaced."""
-        folder, record = self._results(key), sealed(key, data)
-        if self._read(folder, key) != record:
+        record = sealed(key, data)
+        if self._read(key) != record:
             with self._draft() as draft:
                 draft.stream.write(record)
-                _keep(folder, draft, key)
+                _keep(self._results(key), draft, key)
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
         """Keep `data` as `put_result` does, but in memory until `settle` is called or very much waits there."""
@@ -254,14 +254,14 @@ class StoreFolder:
 
     def has_whole_result(self, key: Digest) -> bool:
         """Return whether the result with a file of its own is whole; a damaged one is removed. Raises `WorldFailed`."""
-        return self._read(self._results(key), key) is None or self._own_record(key) is not None
+        return self._read(key) is None or self._own_record(key) is not None
 
     def _own_record(self, key: Digest) -> bytes | None:
         """Return the record that has a file of its own, or None; a damaged one is removed."""
-        folder = self._results(key)
-        record = self._read(folder, key)
+        record = self._read(key)
         if record is None or unsealed(key, record) is not None:
             return record
+        folder = self._results(key)
         with blaming(folder.path):
             folder.remove(key.hex)  # at worst a good one that was just written: it is made again
         return None
@@ -283,27 +283,33 @@ class StoreFolder:
         ):
             yield folder
 
-    def _read(self, folder: Folder, digest: Digest) -> bytes | None:
+    def _read(self, key: Digest) -> bytes | None:
+        place = f"results/{key.hex[:2]}/{key.hex}"
         try:
-            number = folder.open(digest.hex)
+            number = self._folder.open(place)
             if number is None:
                 return None
             with os.fdopen(number, "rb") as stream:
                 self._count_use(number)
                 return stream.read()
         except OSError:
-            with _reading(folder.shown(digest.hex)):  # a path is only made for a message
+            with _reading(self._folder.shown(place)):  # a path is only made for a message
                 raise
 
-    def _content(self, folder: Folder, digest: Digest) -> Content | None:
-        where = folder.shown(digest.hex)
-        with _reading(where):
-            number = folder.open(digest.hex)
+    def _content(self, digest: Digest) -> Content | None:
+        place = blob_path(digest)
+        try:
+            number = self._folder.open(place)
             if number is None:
                 return None
-            with os.fdopen(number, "rb"):
+            try:
                 self._count_use(number)
-                return open_content(number, str(where))
+                return open_content(number, f"{self._shown}/{place}")
+            finally:
+                os.close(number)
+        except OSError:
+            with _reading(self._folder.shown(place)):
+                raise
 
     def _count_use(self, number: int) -> None:
         """Give the open file the time of its use, if this command holds the store; a foreign file keeps its time."""

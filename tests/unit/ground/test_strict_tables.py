@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos.errors import Malformed
-from cosmos.tables import Table, uncollected
+from cosmos.tables import Table
 
 
 def read(text: str) -> Table:
@@ -102,15 +101,3 @@ def test_a_misspelt_key_is_told_with_what_was_meant(text: bytes, said: str, hint
             row.end()
         table.end()
     assert (str(caught.value), caught.value.hint) == (f"image.toml: {said}", hint)
-
-
-@pytest.mark.parametrize("was_on", [True, False])
-def test_garbage_is_collected_again_after_an_error(was_on: bool) -> None:
-    (gc.enable if was_on else gc.disable)()
-    try:
-        with pytest.raises(ValueError, match="bad"), uncollected(), uncollected():
-            assert not gc.isenabled()
-            raise ValueError("bad")
-        assert gc.isenabled() is was_on
-    finally:
-        gc.enable()

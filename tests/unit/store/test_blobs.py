@@ -97,7 +97,7 @@ def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, mo
     store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     with monkeypatch.context() as before_it_was_mended:
-        before_it_was_mended.setattr(StoreFolder, "_content", lambda self, folder, digest: b"sta!")
+        before_it_was_mended.setattr(StoreFolder, "_content", lambda self, digest: b"sta!")
         with pytest.raises(Refused, match="damaged"):
             store.get(digest, 4)
     assert store.get(digest, 4) == b"star"

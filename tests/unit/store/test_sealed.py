@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hmac
 import pickle
 
 import pytest
@@ -64,3 +65,10 @@ def test_a_seal_says_nothing_of_its_key_and_does_not_leave_the_process() -> None
     for leave in (pickle.dumps, copy.copy):
         with pytest.raises(TypeError, match="not pickled or copied"):
             leave(seal)
+
+
+def test_each_code_is_the_mac_that_the_format_names_whatever_was_sealed_before() -> None:
+    seal = Seal(b"home")
+    for data in (b"", b"data", b"more data"):
+        message = b"\0".join((b"cosmos-seal-v1", KEY.hex.encode(), data))
+        assert seal.code(KEY, data) == b"cosmos-seal 1 %b\n" % hmac.digest(b"home", message, "sha256").hex().encode()
