@@ -98,6 +98,7 @@ class Apt:
         self._reporter = reporter
         self._is_current = offline
         self._available: Available | None = None
+        self._known: dict[tuple[str, str | None], AptRecord] = {}  # each question costs apt-cache half a second
         for warning in state.warnings:
             reporter.warn(f"apt: {warning}")
 
@@ -125,20 +126,24 @@ class Apt:
         found = self._shown(wanted)
         if len(found) < len(wanted) and self._brought_up_to_date():
             found = self._shown(wanted)
+        self._known |= {(name, None): record for name, record in found.items()}
         return found
 
     def record(self, name: str, version: str | None = None) -> AptRecord:
         """Return the record of one package, at `version` if one is given; raises `NoSolution`."""
         if not _NAME.fullmatch(name):
             raise Malformed(name, "is not the name of a Debian package", hint="a version goes after =: NAME=VERSION")
-        if version is None:
-            found = self.candidates([name]).get(name)
-        else:
-            self.ensure_lists()
+        if (name, version) not in self._known:
+            found = self.candidates([name]).get(name) if version is None else self._at(name, version)
+            self._known[name, version] = found if found is not None else self._missing(name, version)
+        return self._known[name, version]
+
+    def _at(self, name: str, version: str) -> AptRecord | None:
+        self.ensure_lists()
+        found = self._exact(name, version)
+        if found is None and self._brought_up_to_date():
             found = self._exact(name, version)
-            if found is None and self._brought_up_to_date():
-                found = self._exact(name, version)
-        return found if found is not None else self._missing(name, version)
+        return found
 
     def names_beginning(self, prefix: str) -> tuple[str, ...]:
         """Return the names of all packages that begin with `prefix`."""
@@ -207,6 +212,7 @@ class Apt:
         if self._is_current:
             return False
         self._bring_up_to_date()
+        self._known.clear()
         if self._available is not None:
             self._available = self._all()
         return True
@@ -275,8 +281,7 @@ class Apt:
         found: dict[str, AptRecord] = {}
         if self._available is not None:
             texts = (text for name in names if (text := self._available.paragraph(name)) is not None)
-            records = (record for text in texts for record in self._records_in(text))
-            return {record.name: record for record in records}
+            return {record.name: record for text in texts for record in self._records_in(text)}
         for batch in _batches(names):
             for record in self._records("--no-all-versions", *batch):
                 found.setdefault(record.name, record)
