@@ -41,9 +41,7 @@ _ASK_SECONDS: Final = 120
 _DOWNLOAD_SECONDS: Final = 3600
 _STALL_SECONDS: Final = 60  # silent, and no file grows; apt itself gives an archive up after 30
 _LOCK_SECONDS: Final = 60  # for apt's own lock, which only an apt holds whose cosmos is dead, or that is not ours
-_LISTS_BYTES: Final = (
-    200 << 20
-)  # Debian's lists and what apt makes of them: 90 MiB in 2026, and as much again meanwhile
+_LISTS_BYTES: Final = 200 << 20  # Debian's lists and apt's index of them: 90 MiB in 2026, and as much meanwhile
 _BATCH: Final = 200  # packages in one call: the kernel bounds the length of an argument list
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _MAX_WARNINGS: Final = 5
@@ -122,6 +120,8 @@ class Apt:
     def candidates(self, names: Iterable[str]) -> dict[str, AptRecord]:
         """Return the record of each of `names` that exists: the version that apt would install."""
         wanted = sorted({name for name in names if _NAME.fullmatch(name)})
+        if all((name, None) in self._known for name in wanted):
+            return {name: self._known[name, None] for name in wanted}
         self.ensure_lists()
         found = self._shown(wanted)
         if len(found) < len(wanted) and self._brought_up_to_date():

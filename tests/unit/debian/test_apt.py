@@ -118,6 +118,7 @@ def test_apt_is_asked_once_for_all_packages(opened: Opener, monkeypatch: pytest.
     assert [record.name for record in found] == ["hello", "linux-5-cloud", "linux-10-cloud"]
     assert asked == ["show --no-all-versions hello linux-10-cloud linux-cloud", "show linux-5-cloud=5.8-1"]
     assert [apt.record("hello"), apt.record("linux-5-cloud", "5.8-1")] == found[:2]
+    assert find_packages(apt, [DebSource.parse(word) for word in words[::-1]]) == found[::-1]
     assert len(asked) == 2
 
 
