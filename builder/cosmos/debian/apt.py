@@ -204,7 +204,8 @@ class Apt:
         """Update the lists if they are missing or older than `FRESH_SECONDS`; raises `WorldFailed`."""
         if self._offline and not self.state.has_lists:
             raise WorldFailed("apt", "has no lists of packages, and offline none are fetched", hint="go online once")
-        if not self._is_current and not (self.state.has_lists and 0 <= self._now - self._updated() < FRESH_SECONDS):
+        age = self._now - self._updated()  # below 0: a process that began after this one has just updated them
+        if not self._is_current and not (self.state.has_lists and -_UPDATE_SECONDS <= age < FRESH_SECONDS):
             self._brought_up_to_date()
 
     def _brought_up_to_date(self) -> bool:
@@ -336,12 +337,8 @@ class Apt:
 
         with tempfile.TemporaryDirectory(prefix="download-", dir=self.state.folder) as name:
             folder = Path(name)
-            argv = [
-                self._program("apt-get"),
-                "-q",
-                "download",
-                *(f"{record.name}={record.version}" for record in wanted),
-            ]
+            exact = [f"{record.name}={record.version}" for record in wanted]
+            argv = [self._program("apt-get"), "-q", "download", *exact]
             with locked(self.state.folder, "shared"):
                 status, last = watch_program(
                     argv,

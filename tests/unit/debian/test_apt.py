@@ -257,6 +257,14 @@ def test_a_source_that_cannot_be_reached_is_not_waited_for_again_at_once(archive
     assert [len(reporter.steps) for reporter in reporters] == [1, 0, 1]
 
 
+def test_lists_that_a_program_begun_later_has_just_fetched_are_not_fetched_again(opened: Opener) -> None:
+    opened(now=NOW + 5).ensure_lists()
+    for now, expected in ((NOW, 0), (NOW - 3600, 1)):
+        reporter = Remembering()
+        opened(now=now, reporter=reporter).ensure_lists()
+        assert len(reporter.steps) == expected
+
+
 def test_several_programs_at_once_share_the_lists(archive: LocalArchive, tmp_path: Path) -> None:
     def work(number: int) -> tuple[str, int]:
         reporter = Remembering()

@@ -8,12 +8,15 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fakes.waiting import soon
 
 
 @pytest.fixture(autouse=True)
@@ -78,19 +81,40 @@ def test_the_number_of_threads_changes_no_byte(image_file: ModuleType, monkeypat
     assert images[0] == images[1]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_piece_that_cannot_be_compressed_stops_the_build(
     image_file: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     framed = image_file.framed
     monkeypatch.setattr(image_file, "framed", lambda name, content: framed(name, None if name == "b" else content))
-    with pytest.raises(TypeError):
+    with pytest.raises(KeyError, match="b"):
         image_file.image([("a", b"1"), ("b", b"2"), ("c", b"3")])
 
 
 def test_two_pieces_of_one_name_are_refused_and_no_thread_goes_on_waiting(image_file: ModuleType) -> None:
     with pytest.raises(ValueError, match="two pieces have this name"):
         image_file.image([("a", b"1"), ("a", b"2")])
-    assert threading.active_count() == 1
+    assert soon(lambda: threading.active_count() == 1)
+
+
+def test_an_interrupt_leaves_what_still_waits(image_file: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = [], threading.Event()
+
+    def slow(name: str, content: bytes) -> bytes:
+        begun.append(name)
+        go_on.wait(60)
+        return content
+
+    def pieces() -> Iterator[tuple[str, bytes]]:
+        yield from ((str(number), b"") for number in range(100))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image_file, "framed", slow)
+    with pytest.raises(KeyboardInterrupt):
+        image_file.image(pieces())
+    go_on.set()
+    assert soon(lambda: threading.active_count() == 1)
+    assert len(begun) <= image_file.MAX_THREADS
 
 
 def test_each_module_is_found_in_its_piece(image_file: ModuleType) -> None:
