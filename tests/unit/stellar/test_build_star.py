@@ -153,7 +153,7 @@ def test_the_packages_of_many_stars_are_fetched_at_once_and_a_wrong_recipe_waits
     counting = Counting()
     for name in ("one", "two", "three"):
         counting.add(name)
-    shop = replace(workshop, ecosystems={"deb": Debian(lambda _arch, _suite: counting)})  # type: ignore[arg-type]  # a fake
+    shop = replace(workshop, ecosystems={"deb": Debian(lambda _arch, _suite: counting)})  # type: ignore[arg-type]  # an archive in memory, with the interface of apt
     recipe = 'name = "{0}"\nversion = "1.0.0"\ndescription = "x"\nlicense = "MIT"\nsource = [{1}]\n'
     stars = {"one": '"deb:one"', "two": '"deb:two", "deb:one"', "bad": '"deb:gone", "deb:three"', "worse": '"deb:-"'}
     folders = [make_folder(recipe.format(name, sources), name=name) for name, sources in stars.items()]
