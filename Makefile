@@ -13,11 +13,15 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules
+# What does not depend on each other is made at once: the stars while the binary is compressed. Two commands of one call
+# run one after the other, as they were named.
+ifeq ($(word 2,$(MAKECMDGOALS))$(findstring -j,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(JOBS)
+endif
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 export LC_ALL := C.UTF-8
 export TZ := UTC
-export PYTHONDONTWRITEBYTECODE := 1
 # The user's own home must not change the build.
 unexport COSMOS_HOME
 
@@ -162,7 +166,8 @@ $(VENV)/packages.stamp: requirements.txt
 		{ echo 'hint: name a newer one: make PYTHON=python3.11 $(MAKECMDGOALS)' >&2; exit 5; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/need python3-venv=python3-venv
 	@echo 'making the Python environment'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(BIN)/python .ci/pip
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements.txt
 	@touch $@
 
@@ -216,22 +221,30 @@ SOURCES_OPTION := $(if $(APT_SOURCES),--apt-sources '$(APT_SOURCES)')
 
 # The script's own stamp says whether there is anything to do. If not, the file keeps its time and nothing else is built.
 build/stars/cosmos/star.toml: FORCE | $(VENV)/run.stamp
-	@$(PYTHON) freeze/build_binary.py $(SOURCES_OPTION) >/dev/null
+	@$(BIN)/python freeze/build_binary.py $(SOURCES_OPTION) >/dev/null
 
 STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))))
-STAR_FILES := $(foreach star,$(STARS),$(shell find stars/$(star) ! -name expect.txt ! -type l))
+STAR_FILES := $(shell find $(filter-out stars/cosmos,$(STARS:%=stars/%)) ! -name expect.txt ! -type l)
 ARCHIVES := $(MADE)/packages
 # The modules that make archives from recipes: if one of them changed, all stars are built again.
 MAKERS := $(wildcard $(addprefix builder/cosmos/,model/*.py pack/*.py stellar/*.py tree/*.py))
-# The stars to build: those with a newer file, or without an archive.
-CHANGED = $(sort $(if $(filter $(MAKERS),$?),$(STARS)) \
-	$(foreach file,$(patsubst build/%,%,$(filter-out $(MAKERS),$?)),$(word 2,$(subst /, ,$(file)))) \
-	$(foreach star,$(STARS),$(if $(wildcard $(ARCHIVES)/$(star)-[0-9]*),,$(star))))
+# $(call changed,STARS): the stars to build, those with a newer file, or without an archive.
+changed = $(sort $(if $(filter $(MAKERS),$?),$1) \
+	$(filter $1,$(foreach file,$(patsubst build/%,%,$(filter-out $(MAKERS),$?)),$(word 2,$(subst /, ,$(file))))) \
+	$(foreach star,$1,$(if $(wildcard $(ARCHIVES)/$(star)-[0-9]*),,$(star))))
+# $(call build-stars,STARS,FOLDER): build those of the stars in the folder that changed. Two commands at work have no
+# place for a line that moves.
+build-stars = $(if $(call changed,$1),mkdir -p $(ARCHIVES) && rm -f $(patsubst %,$(ARCHIVES)/%-[0-9]*,$(call changed,$1)) && \
+	$(BIN)/stellar build-star $(addprefix $2/,$(call changed,$1)) --out $(ARCHIVES) --home $(HOME_FOLDER) --progress plain \
+	$(SOURCES_OPTION) >/dev/null)
 
-$(MADE)/stars: stars $(STAR_FILES) $(MAKERS) build/stars/cosmos/star.toml | $(VENV)/run.stamp
-	@mkdir -p $(ARCHIVES) && rm -f $(CHANGED:%=$(ARCHIVES)/%-[0-9]*)
-	@$(if $(CHANGED),$(BIN)/stellar build-star $(patsubst stars/cosmos,build/stars/cosmos,$(CHANGED:%=stars/%)) \
-		--out $(ARCHIVES) --home $(HOME_FOLDER) $(SOURCES_OPTION) >/dev/null)
+$(MADE)/debian-stars: stars $(STAR_FILES) $(MAKERS) | $(VENV)/run.stamp
+	@mkdir -p $(@D)
+	@$(call build-stars,$(filter-out cosmos,$(STARS)),stars)
+	@touch $@
+
+$(MADE)/stars: $(MADE)/debian-stars build/stars/cosmos/star.toml $(MAKERS)
+	@$(call build-stars,cosmos,build/stars)
 	@touch $@
 
 $(MADE)/galaxy: $(MADE)/stars | $(HOME_FOLDER)/trust/trust.toml

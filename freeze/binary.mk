@@ -3,7 +3,7 @@ PYTHON ?= python3
 
 .PHONY: binary
 binary: $(VENV)/run.stamp ## build the single-file cosmos, the same bytes each time, and the star that carries it
-	@$(PYTHON) freeze/build_binary.py $(SOURCES_OPTION)
+	@$(BIN)/python freeze/build_binary.py $(SOURCES_OPTION)
 
 PREFIX ?= /usr/local
 DESTDIR ?=

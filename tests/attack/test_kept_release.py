@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from cosmos.errors import WorldFailed
 from cosmos.image.kept_release import kept_key
+from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
+from cosmos.model.names import KeyName
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import Seal, SealedStore
+from cosmos.trust.roles import IN_TOTO_TYPE
 from fakes.images import BASE, ImageFixture, make_image
 from fakes.kept_files import build, files, flipped, in_place
 from fakes.programs import Cosmos
@@ -271,8 +275,6 @@ def test_a_forged_record_is_named_and_the_release_is_made(built: ImageFixture, c
     key = kept_key(built.folder, built.out)
     data = sealed.get_result(key)
     assert data is not None
-    from hashlib import sha256
-
     was = sha256(image.read_bytes()).hexdigest().encode()
     in_place(image, flipped)
     forged = data.replace(was, sha256(image.read_bytes()).hexdigest().encode())
@@ -294,19 +296,83 @@ def test_the_record_of_another_home_counts_for_nothing(built: ImageFixture, cosm
     assert NOTHING not in build(built, cosmos).ok().err
 
 
-def test_a_signed_release_is_verified_and_made_again_unless_the_operator_says_otherwise(
+def test_a_signed_release_of_which_nothing_changed_is_verified_again_unless_the_operator_says_otherwise(
     built: ImageFixture, cosmos: Cosmos
 ) -> None:
     signed = ("--key", built.secret_key)
     assert NOTHING not in build(built, cosmos, *signed).ok().err
-    assert NOTHING not in build(built, cosmos, *signed).ok().err
-    (built.home / "config.toml").write_text("[store]\nsigned-from-memory = true\n")
     before = files(built.out)
-    assert NOTHING in build(built, cosmos, *signed).ok().err
+    again = build(built, cosmos, *signed).ok().err
+    assert NOTHING in again
+    assert "fetch and verify 3 stars" in again
+    assert "lay the tree" not in again
     assert files(built.out) == before
+    (built.home / "config.toml").write_text("[store]\nsigned-from-memory = true\n")
+    assert "fetch and verify" not in build(built, cosmos, *signed).ok().err
     cosmos("verify", built.out, "--key", built.public_key).ok()
     in_place(built.galaxy.archive(BASE.id), flipped)
     build(built, cosmos, *signed).fails(4)
+
+
+THEFTS = ["image/out/small-1.0.0-x86_64.tar.zst", "image/out/RELEASE.json", "image/out/RELEASE.json.dsse"]
+STOLEN_STARS = [
+    "galaxy/stars/base-1.2.0.toml.dsse",
+    "galaxy/stars/base-1.2.0.toml",
+    "galaxy/packages/base-1.2.0.tar.zst",
+]
+
+
+@pytest.mark.objective("SO-27")
+@pytest.mark.parametrize("path", [*THEFTS, *STOLEN_STARS])
+def test_a_signed_release_is_no_more_than_its_record_even_if_a_thief_has_the_key_of_the_home(
+    built: ImageFixture, cosmos: Cosmos, path: str
+) -> None:
+    """The record says that the changed file is the one of the last build, and its seal is good."""
+    signed = ("--key", built.secret_key)
+    build(built, cosmos, *signed).ok()
+    good = files(built.out)
+    reseal(built, built.folder.parent / path, digits_changed if path.endswith(".json") else flipped)
+    said = build(built, cosmos, *signed)
+    if path in STOLEN_STARS:
+        said.fails(4)
+    else:
+        said.ok()
+    assert NOTHING not in said.err
+    if path not in STOLEN_STARS:
+        assert {name: row[0] for name, row in files(built.out).items()} == {name: row[0] for name, row in good.items()}
+
+
+@pytest.mark.objective("SO-27")
+def test_a_release_that_carries_the_signature_of_another_key_is_signed_again(
+    built: ImageFixture, cosmos: Cosmos
+) -> None:
+    signed = ("--key", built.secret_key)
+    build(built, cosmos, *signed).ok()
+    release, envelope = built.out / "RELEASE.json", built.out / "RELEASE.json.dsse"
+    good = envelope.read_bytes()
+    thief = SecretKey.generate(KeyName("thief"), "release").sign(IN_TOTO_TYPE, release.read_bytes())
+    reseal(built, envelope, lambda _data: thief)
+    assert NOTHING not in build(built, cosmos, *signed).ok().err
+    assert envelope.read_bytes() == good
+
+
+def digits_changed(data: bytes) -> bytes:
+    """Return a RELEASE.json with another digest of its last file."""
+    before, name, after = data.rpartition(b'"sha256": "')
+    return before + name + (b"1" if after[:1] == b"0" else b"0") + after[1:]
+
+
+def reseal(built: ImageFixture, file: Path, change: Callable[[bytes], bytes] = flipped) -> None:
+    """Change a file, and have the record of the last build say that it was so: with the home's own key."""
+    sealed = SealedStore(StoreFolder(built.home / "store"), Seal(store_key(built.home)))
+    key = kept_key(built.folder, built.out)
+    data = sealed.get_result(key)
+    assert data is not None
+    was = sha256(file.read_bytes()).hexdigest().encode()
+    in_place(file, change)
+    forged = data.replace(was, sha256(file.read_bytes()).hexdigest().encode())
+    assert forged != data
+    sealed.put_result(key, forged)
 
 
 @pytest.mark.objective("SO-27")

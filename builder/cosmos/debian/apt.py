@@ -41,9 +41,7 @@ _ASK_SECONDS: Final = 120
 _DOWNLOAD_SECONDS: Final = 3600
 _STALL_SECONDS: Final = 60  # silent, and no file grows; apt itself gives an archive up after 30
 _LOCK_SECONDS: Final = 60  # for apt's own lock, which only an apt holds whose cosmos is dead, or that is not ours
-_LISTS_BYTES: Final = (
-    200 << 20
-)  # Debian's lists and what apt makes of them: 90 MiB in 2026, and as much again meanwhile
+_LISTS_BYTES: Final = 200 << 20  # Debian's lists and apt's index of them: 90 MiB in 2026, and as much meanwhile
 _BATCH: Final = 200  # packages in one call: the kernel bounds the length of an argument list
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _MAX_WARNINGS: Final = 5
@@ -98,6 +96,7 @@ class Apt:
         self._reporter = reporter
         self._is_current = offline
         self._available: Available | None = None
+        self._known: dict[tuple[str, str | None], AptRecord] = {}  # each question costs apt-cache half a second
         for warning in state.warnings:
             reporter.warn(f"apt: {warning}")
 
@@ -121,24 +120,30 @@ class Apt:
     def candidates(self, names: Iterable[str]) -> dict[str, AptRecord]:
         """Return the record of each of `names` that exists: the version that apt would install."""
         wanted = sorted({name for name in names if _NAME.fullmatch(name)})
+        if all((name, None) in self._known for name in wanted):
+            return {name: self._known[name, None] for name in wanted}
         self.ensure_lists()
         found = self._shown(wanted)
         if len(found) < len(wanted) and self._brought_up_to_date():
             found = self._shown(wanted)
+        self._known |= {(name, None): record for name, record in found.items()}
         return found
 
     def record(self, name: str, version: str | None = None) -> AptRecord:
         """Return the record of one package, at `version` if one is given; raises `NoSolution`."""
         if not _NAME.fullmatch(name):
             raise Malformed(name, "is not the name of a Debian package", hint="a version goes after =: NAME=VERSION")
-        if version is None:
-            found = self.candidates([name]).get(name)
-        else:
-            self.ensure_lists()
+        if (name, version) not in self._known:
+            found = self.candidates([name]).get(name) if version is None else self._at(name, version)
+            self._known[name, version] = found if found is not None else self._missing(name, version)
+        return self._known[name, version]
+
+    def _at(self, name: str, version: str) -> AptRecord | None:
+        self.ensure_lists()
+        found = self._exact(name, version)
+        if found is None and self._brought_up_to_date():
             found = self._exact(name, version)
-            if found is None and self._brought_up_to_date():
-                found = self._exact(name, version)
-        return found if found is not None else self._missing(name, version)
+        return found
 
     def names_beginning(self, prefix: str) -> tuple[str, ...]:
         """Return the names of all packages that begin with `prefix`."""
@@ -199,7 +204,8 @@ class Apt:
         """Update the lists if they are missing or older than `FRESH_SECONDS`; raises `WorldFailed`."""
         if self._offline and not self.state.has_lists:
             raise WorldFailed("apt", "has no lists of packages, and offline none are fetched", hint="go online once")
-        if not self._is_current and not (self.state.has_lists and 0 <= self._now - self._updated() < FRESH_SECONDS):
+        age = self._now - self._updated()  # below 0: a process that began after this one has just updated them
+        if not self._is_current and not (self.state.has_lists and -_UPDATE_SECONDS <= age < FRESH_SECONDS):
             self._brought_up_to_date()
 
     def _brought_up_to_date(self) -> bool:
@@ -207,6 +213,7 @@ class Apt:
         if self._is_current:
             return False
         self._bring_up_to_date()
+        self._known.clear()
         if self._available is not None:
             self._available = self._all()
         return True
@@ -275,8 +282,7 @@ class Apt:
         found: dict[str, AptRecord] = {}
         if self._available is not None:
             texts = (text for name in names if (text := self._available.paragraph(name)) is not None)
-            records = (record for text in texts for record in self._records_in(text))
-            return {record.name: record for record in records}
+            return {record.name: record for text in texts for record in self._records_in(text)}
         for batch in _batches(names):
             for record in self._records("--no-all-versions", *batch):
                 found.setdefault(record.name, record)
@@ -331,12 +337,8 @@ class Apt:
 
         with tempfile.TemporaryDirectory(prefix="download-", dir=self.state.folder) as name:
             folder = Path(name)
-            argv = [
-                self._program("apt-get"),
-                "-q",
-                "download",
-                *(f"{record.name}={record.version}" for record in wanted),
-            ]
+            exact = [f"{record.name}={record.version}" for record in wanted]
+            argv = [self._program("apt-get"), "-q", "download", *exact]
             with locked(self.state.folder, "shared"):
                 status, last = watch_program(
                     argv,

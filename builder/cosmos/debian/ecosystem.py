@@ -8,7 +8,7 @@ from typing import ClassVar, Self, TypeAlias
 
 from cosmos.debian.apt import Apt, AptRecord
 from cosmos.debian.contents import contents_of, origin_of
-from cosmos.debian.source import DebSource, find_package
+from cosmos.debian.source import DebSource, find_packages, find_those_there_are
 from cosmos.model.names import Arch, Suite
 from cosmos.model.star import DEBIAN, Origin, SourceRules
 from cosmos.model.version import DebianVersion
@@ -56,7 +56,21 @@ class Debian:
     def find(self, asked: Asked) -> DebianMaterial:
         """Return the packages that the sources name; raises `NoSolution`, `Malformed`, `WorldFailed`."""
         apt = self._open_apt(asked.arch, _suite(asked.beside))
-        return DebianMaterial(apt, [find_package(apt, DebSource.parse(source)) for source in asked.sources])
+        return DebianMaterial(apt, find_packages(apt, [DebSource.parse(source) for source in asked.sources]))
+
+    def fetch_ahead(self, requests: Sequence[Asked]) -> None:
+        """Fetch the packages of all these requests at once; raises `WorldFailed` or `Refused`.
+
+        What cannot be found is left for `find` to tell.
+        """
+        wanted: dict[tuple[Arch, Suite | None], dict[str, DebSource]] = {}
+        for asked in requests:
+            place = wanted.setdefault((asked.arch, _suite(asked.beside)), {})
+            place |= {source: DebSource.parse(source) for source in asked.sources}
+        for (arch, suite), sources in wanted.items():
+            apt = self._open_apt(arch, suite)
+            records = find_those_there_are(apt, list(sources.values()))
+            apt.fetch(list({record.digest: record for record in records}.values()))
 
 
 class DebianMaterial:

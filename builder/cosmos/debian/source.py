@@ -12,13 +12,14 @@ update. Archives keep the older ones for a while, and the package before the arr
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, Self
 
 from cosmos.debian.apt import Apt, AptRecord
 from cosmos.debian.deb822 import Relation, listed, relations
-from cosmos.errors import NoSolution
+from cosmos.errors import Malformed, NoSolution
 from cosmos.globs import name_matches, wildcard_spans
 from cosmos.records import dataclass
 
@@ -81,6 +82,27 @@ class DebSource:
     def __str__(self) -> str:
         through = f"{self.through} -> " if self.through else ""
         return f"{PREFIX}{through}{self.name}" + (f"={self.version}" if self.version else "")
+
+
+def find_packages(apt: Apt, sources: Sequence[DebSource]) -> list[AptRecord]:
+    """Return the record of each source's package, as `find_package` does; apt is asked for their names at once."""
+    apt.candidates(_asked_for(sources))
+    return [find_package(apt, source) for source in sources]
+
+
+def find_those_there_are(apt: Apt, sources: Sequence[DebSource]) -> list[AptRecord]:
+    """Return the same, without those that `find_package` refuses."""
+    apt.candidates(_asked_for(sources))
+    found = []
+    for source in sources:
+        with contextlib.suppress(NoSolution, Malformed):
+            found.append(find_package(apt, source))
+    return found
+
+
+def _asked_for(sources: Sequence[DebSource]) -> list[str]:
+    """Return the names that `find_package` asks for as they are."""
+    return [source.through or source.name for source in sources if source.through or not source.has_wildcards]
 
 
 def find_package(apt: Apt, source: DebSource) -> AptRecord:

@@ -15,6 +15,7 @@ of the newest file of the packages, or `epoch` if it is given.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,10 +37,11 @@ from cosmos.pack.star_archive import PackedStar, write_star
 from cosmos.reading import file_content, is_there
 from cosmos.records import dataclass
 from cosmos.spool import Spool
+from cosmos.stellar import ecosystems
 from cosmos.stellar.ecosystems import check_sources, fetch, find, listed_by, nouns
 from cosmos.stellar.kernel_modules import kernel_modules
 from cosmos.stellar.selection import Brought, demand_good_globs, joined, selected, unmatched
-from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, moved_up, read_source_folder
+from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, moved_up, read_recipe, read_source_folder
 from cosmos.tree.ecosystem import Contents, Ecosystem, Found
 from cosmos.tree.entry import Entry
 
@@ -112,6 +114,20 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
     source = read_source_folder(folder)
     with of_star(source.recipe.name):
         return _star_of(folder, source, workshop)
+
+
+def fetch_ahead(folders: Iterable[Path], workshop: Workshop) -> None:
+    """Fetch the packages of all these stars at once: apt takes a second to look for one, and as long for fifty.
+
+    What is wrong with a recipe is left for `build_star` to tell. Raises `WorldFailed` or `Refused`.
+    """
+    recipes = []
+    for folder in folders:
+        with contextlib.suppress(Malformed):
+            recipe = read_recipe(folder)
+            check_sources(recipe, str(folder / RECIPE_FILE))
+            recipes.append((recipe, folder))
+    ecosystems.fetch_ahead(recipes, workshop.ecosystems, workshop.machine)
 
 
 def _star_of(folder: Path, source: SourceFolder, workshop: Workshop) -> BuiltStar:

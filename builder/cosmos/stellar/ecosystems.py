@@ -64,17 +64,37 @@ def find(recipe: Recipe, folder: Path, ecosystems: Mapping[str, Ecosystem], mach
     `machine`: the architecture to look for if the recipe names none. `check_sources` has checked the recipe before.
     """
     found: dict[str, Iterator[Part]] = {}
-    for scheme, sources in _by_scheme(recipe.sources).items():
-        asked = Asked(
+    for scheme, asked in _requests(recipe, folder, machine).items():
+        material = ecosystems[scheme].find(asked)
+        found[scheme] = iter([Part(found=one, material=material) for one in material.found])
+    return [next(found[scheme_of(text)]) for text in recipe.sources]
+
+
+def fetch_ahead(recipes: Iterable[tuple[Recipe, Path]], ecosystems: Mapping[str, Ecosystem], machine: Arch) -> None:
+    """Fetch the packages of these recipes, each with its folder, at once; raises `WorldFailed` or `Refused`.
+
+    `check_sources` has checked them before. What cannot be found is left for `find` to tell.
+    """
+    requests: dict[str, list[Asked]] = {}
+    for recipe, folder in recipes:
+        for scheme, asked in _requests(recipe, folder, machine).items():
+            requests.setdefault(scheme, []).append(asked)
+    for scheme, together in requests.items():
+        ecosystems[scheme].fetch_ahead(together)
+
+
+def _requests(recipe: Recipe, folder: Path, machine: Arch) -> dict[str, Asked]:
+    """Return what the recipe asks of each ecosystem."""
+    return {
+        scheme: Asked(
             sources=sources,
             beside=recipe.beside_source,
             folder=folder,
             arch=machine if recipe.arch == ANY_ARCH else recipe.arch,
             version=recipe.version,
         )
-        material = ecosystems[scheme].find(asked)
-        found[scheme] = iter([Part(found=one, material=material) for one in material.found])
-    return [next(found[scheme_of(text)]) for text in recipe.sources]
+        for scheme, sources in _by_scheme(recipe.sources).items()
+    }
 
 
 def fetch(parts: Iterable[Part]) -> None:

@@ -55,10 +55,15 @@ class SourceFolder:
 
 def read_source_folder(path: Path) -> SourceFolder:
     """Return the source folder at `path`; raises `Malformed`."""
+    return source_folder(path, read_recipe(path))
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe in the source folder at `path`; raises `Malformed`."""
     file = path / RECIPE_FILE
     if not is_there(file):
         raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
-    return source_folder(path, Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES))
+    return Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
 
 
 def source_folder(path: Path, recipe: Recipe) -> SourceFolder:

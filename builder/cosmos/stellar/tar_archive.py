@@ -129,6 +129,9 @@ class TarArchives:
         """Return nothing: there are no wildcards."""
         return ()
 
+    def fetch_ahead(self, requests: Sequence[Asked]) -> None:
+        """Do nothing: each archive is a request of its own."""
+
     def find(self, asked: Asked) -> TarMaterial:
         """Return the archives of the sources; raises `Malformed`."""
         digests = _digests(asked.sources, asked.beside)

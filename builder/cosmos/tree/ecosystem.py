@@ -136,3 +136,6 @@ class Ecosystem(Protocol):
 
     def find(self, asked: Asked, /) -> Material:
         """Return the packages that the sources name; raises `NoSolution`, `Malformed`, `WorldFailed`."""
+
+    def fetch_ahead(self, requests: Sequence[Asked], /) -> None:
+        """Fetch what all these requests ask for, if that takes less time at once; raises `WorldFailed` or `Refused`."""

@@ -12,15 +12,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cosmos.debian.apt import FRESH_SECONDS, Apt
 from cosmos.debian.apt_state import verified_sources
-from cosmos.debian.source import DebSource, find_package
+from cosmos.debian.source import DebSource, find_package, find_packages
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed, NoSolution, Refused, WorldFailed
 from cosmos.model.names import Arch
+from cosmos.process import run_program
 from fakes.debs import LocalArchive, control_text, make_deb, make_local_archive
 from fakes.reporters import Remembering
 
@@ -98,6 +100,36 @@ def test_the_package_before_the_arrow_says_which_of_two_kernels_is_meant_and_at_
         find_package(opened(), DebSource.parse("deb:linux-cloud -> nothing-*"))
     with pytest.raises(NoSolution, match=r"2 packages have such a name: linux-10-cloud-dbg, linux-5-cloud"):
         find_package(opened(), DebSource.parse("deb:linux-cloud -> linux-*"))
+
+
+def test_apt_is_asked_once_for_all_packages(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cosmos.debian import apt as module
+
+    asked: list[str] = []
+
+    def noting(argv: list[str], **how: Any) -> bytes:
+        asked.append(" ".join(argv[1:]))
+        return run_program(argv, **how)
+
+    monkeypatch.setattr(module, "run_program", noting)
+    apt = opened()
+    words = ("deb:hello", "deb:linux-cloud -> linux-*-cloud", "deb:linux-10-cloud")
+    found = find_packages(apt, [DebSource.parse(word) for word in words])
+    assert [record.name for record in found] == ["hello", "linux-5-cloud", "linux-10-cloud"]
+    assert asked == ["show --no-all-versions hello linux-10-cloud linux-cloud", "show linux-5-cloud=5.8-1"]
+    assert [apt.record("hello"), apt.record("linux-5-cloud", "5.8-1")] == found[:2]
+    assert find_packages(apt, [DebSource.parse(word) for word in words[::-1]]) == found[::-1]
+    assert len(asked) == 2
+
+
+def test_apt_is_asked_again_once_its_lists_have_changed(opened: Opener, archive: LocalArchive) -> None:
+    opened().ensure_lists()
+    apt = opened()
+    assert apt.record("hello").version == "2.0-1"
+    make_local_archive(archive.root, {"hello_3.0-1_amd64.deb": deb("hello", "3.0-1")}, signed=True)
+    with pytest.raises(NoSolution):
+        apt.record("a-name-that-the-lists-lack")
+    assert apt.record("hello").version == "3.0-1"
 
 
 def test_what_is_not_there_is_said_with_what_is(opened: Opener) -> None:
@@ -223,6 +255,14 @@ def test_a_source_that_cannot_be_reached_is_not_waited_for_again_at_once(archive
     for reporter, later in zip(reporters, (0, 60, 3600), strict=True):
         opened(reporter=reporter, now=NOW + later).record("hello")
     assert [len(reporter.steps) for reporter in reporters] == [1, 0, 1]
+
+
+def test_lists_that_a_program_begun_later_has_just_fetched_are_not_fetched_again(opened: Opener) -> None:
+    opened(now=NOW + 5).ensure_lists()
+    for now, expected in ((NOW, 0), (NOW - 3600, 1)):
+        reporter = Remembering()
+        opened(now=now, reporter=reporter).ensure_lists()
+        assert len(reporter.steps) == expected
 
 
 def test_several_programs_at_once_share_the_lists(archive: LocalArchive, tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ import re
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fakes.waiting import soon
 
 
 @pytest.fixture(autouse=True)
@@ -30,15 +34,15 @@ def image_file(freeze: None) -> ModuleType:
 
 def test_pieces_are_read_back_from_the_binary_in_the_order_of_names(image_file: ModuleType) -> None:
     pieces = {"b.so": b"\x7fELF" * 50, "a": b"", "index": marshal.dumps({})}
-    image = image_file.image(pieces)
-    assert image == image_file.image(dict(reversed(pieces.items())))
+    image = image_file.image(pieces.items())
+    assert image == image_file.image(reversed(pieces.items()))
     found = image_file.pieces_in(b"a launcher of some length" + image)
     assert found == pieces
     assert list(found) == sorted(pieces)
 
 
 def test_the_image_begins_as_the_launcher_reads_it(image_file: ModuleType, repo: Path) -> None:
-    image = image_file.image({"one": b"x" * 1000})
+    image = image_file.image([("one", b"x" * 1000)])
     magic, count, name, place, packed, size, by_place = struct.unpack_from("<8sQ64sQQQQ", image)
     assert (magic, count, name.rstrip(b"\0"), size, by_place) == (b"COSMOS1\n", 1, b"one", 1000, 0)
     assert place + packed == len(image)
@@ -62,9 +66,55 @@ def test_any_bytes_come_back_from_calls_by_place(code: bytes) -> None:
 
 
 def test_a_name_that_does_not_fit_is_refused(image_file: ModuleType) -> None:
-    image_file.image({"n" * 63: b""})
+    image_file.image([("n" * 63, b"")])
     with pytest.raises(ValueError, match="at most 63 bytes"):
-        image_file.image({"n" * 64: b""})
+        image_file.image([("n" * 64, b"")])
+
+
+def test_the_number_of_threads_changes_no_byte(image_file: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_file.os, "sched_getaffinity", lambda _pid: range(64))
+    pieces = [(f"piece {number}", bytes([number]) * 3000 * (60 - number)) for number in range(60)]
+    images = []
+    for threads in (1, 4):
+        monkeypatch.setattr(image_file, "MAX_THREADS", threads)
+        images.append(image_file.image(pieces))
+    assert images[0] == images[1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_piece_that_cannot_be_compressed_stops_the_build(
+    image_file: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framed = image_file.framed
+    monkeypatch.setattr(image_file, "framed", lambda name, content: framed(name, None if name == "b" else content))
+    with pytest.raises(KeyError, match="b"):
+        image_file.image([("a", b"1"), ("b", b"2"), ("c", b"3")])
+
+
+def test_two_pieces_of_one_name_are_refused_and_no_thread_goes_on_waiting(image_file: ModuleType) -> None:
+    with pytest.raises(ValueError, match="two pieces have this name"):
+        image_file.image([("a", b"1"), ("a", b"2")])
+    assert soon(lambda: threading.active_count() == 1)
+
+
+def test_an_interrupt_leaves_what_still_waits(image_file: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = [], threading.Event()
+
+    def slow(name: str, content: bytes) -> bytes:
+        begun.append(name)
+        go_on.wait(60)
+        return content
+
+    def pieces() -> Iterator[tuple[str, bytes]]:
+        yield from ((str(number), b"") for number in range(100))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image_file, "framed", slow)
+    with pytest.raises(KeyboardInterrupt):
+        image_file.image(pieces())
+    go_on.set()
+    assert soon(lambda: threading.active_count() == 1)
+    assert len(begun) <= image_file.MAX_THREADS
 
 
 def test_each_module_is_found_in_its_piece(image_file: ModuleType) -> None:

@@ -7,15 +7,16 @@ import re
 import socket
 import tarfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cosmos.debian.apt import AptRecord
 from cosmos.debian.ecosystem import Debian
 from cosmos.errors import Malformed, NoSolution, Refused, ScriptFailed, WorldFailed
-from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
+from cosmos.stellar.build_star import BuiltStar, Workshop, build_star, fetch_ahead
 from fakes.debs import MTIME, FakeArchive
 from fakes.modules import make_module
 from fakes.reporters import Remembering
@@ -138,6 +139,30 @@ def test_a_star_with_nothing_kept_of_its_packages_is_refused(
     archive.add("hello")
     with pytest.raises(NoSolution, match=r"hello: \[unpack\] keeps nothing of its packages"):
         build_star(make_folder(OF_DEB + '[unpack]\nexclude = ["usr"]\n'), workshop)
+
+
+def test_the_packages_of_many_stars_are_fetched_at_once_and_a_wrong_recipe_waits_for_its_turn(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    calls: list[list[str]] = []
+
+    class Counting(FakeArchive):
+        def fetch(self, records: Iterable[AptRecord]) -> None:
+            calls.append([record.name for record in records])
+
+    counting = Counting()
+    for name in ("one", "two", "three"):
+        counting.add(name)
+    shop = replace(workshop, ecosystems={"deb": Debian(lambda _arch, _suite: counting)})  # type: ignore[arg-type]  # an archive in memory, with the interface of apt
+    recipe = 'name = "{0}"\nversion = "1.0.0"\ndescription = "x"\nlicense = "MIT"\nsource = [{1}]\n'
+    stars = {"one": '"deb:one"', "two": '"deb:two", "deb:one"', "bad": '"deb:gone", "deb:three"', "worse": '"deb:-"'}
+    folders = [make_folder(recipe.format(name, sources), name=name) for name, sources in stars.items()]
+    fetch_ahead([*folders, folders[0].with_name("missing")], shop)
+    assert calls == [["one", "two", "three"]]
+    with pytest.raises(NoSolution, match="gone"):
+        build_star(folders[2], shop)
+    with pytest.raises(Malformed, match="deb:-"):
+        build_star(folders[3], shop)
 
 
 def test_packages_come_from_the_suite_that_the_recipe_names(

@@ -48,6 +48,9 @@ class Toys:
     def wild_parts(cls, _source: str, _name: str) -> tuple[tuple[str, str], ...]:
         return ()
 
+    def fetch_ahead(self, _requests: Sequence[Asked]) -> None:
+        """Need nothing."""
+
     def find(self, asked: Asked) -> ToyBox:
         return ToyBox(asked)
 

@@ -171,15 +171,25 @@ def _built(wishes: Wishes, terms: Mapping[str, Json], *, trusts_stat: bool) -> A
     asked = None
     if wishes.audit is None and not (wishes.offline or wishes.origin or wishes.keep_root or wishes.secret_words):
         asked = question(wishes.image, wishes.home, wishes.out, terms, trusts_stat=trusts_stat)
-    if asked is not None and (wishes.key is None or asked.settings.signed_from_memory):
+    if asked is not None and (wishes.key != "elsewhere" or asked.settings.signed_from_memory):
         found = look(asked)
-        if isinstance(found, Unchanged):
+        if isinstance(found, Unchanged) and _stands(asked, found, wishes):
             return _unchanged(asked, found, wishes)
         if wishes.explain:
-            surroundings().reporter(quiet=wishes.quiet).note(f"what has changed: {found}")
+            what = "what the signed release asserts of its stars" if isinstance(found, Unchanged) else found
+            surroundings().reporter(quiet=wishes.quiet).note(f"what has changed: {what}")
     from cosmos.cli.cosmos.whole_build import build_whole
 
     return build_whole(wishes, asked)
+
+
+def _stands(asked: Question, found: Unchanged, wishes: Wishes) -> bool:
+    """Return whether the release of which nothing changed is the answer. A signed one is verified again."""
+    if wishes.key is None or wishes.key == "elsewhere" or asked.settings.signed_from_memory:
+        return True
+    from cosmos.cli.cosmos.signed_again import stands
+
+    return stands(wishes, wishes.key, asked.out, found)
 
 
 def _demand_terminal(*, excluded: bool) -> None:

@@ -1,7 +1,7 @@
 """Whether a build has anything to do: the first look of `cosmos build`, before most of the program is imported.
 
-A signed release is always made with every signature verified again, unless `signed-from-memory = true` stands under
-[store] in HOME/config.toml. `--trust-stat` is refused for a signed release.
+For a signed release, this look is not enough: everything that the release asserts is verified again (`signed_again`),
+unless `signed-from-memory = true` stands under [store] in HOME/config.toml. `--trust-stat` is refused for one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unchanged:
-    """The answer that nothing changed: the release, and how many files were read to see that, of how many."""
+    """The answer that nothing changed: the release, and how many files were read to see that, of how many.
+
+    `digests` has the SHA-256 of each file of the release, by name, in hex.
+    """
 
     release: Release
     content_root: Digest
@@ -67,6 +70,7 @@ class Unchanged:
     remarks: Mapping[str, Json]
     files: int
     hashed: int
+    digests: Mapping[str, str]
 
     def texts(self, key: str) -> list[str]:
         """Return the sentences that were said then, under this key of the remarks."""
@@ -134,6 +138,7 @@ def look(asked: Question) -> Unchanged | str:
         remarks=found.kept.remarks,
         files=found.files,
         hashed=found.hashed,
+        digests={path: seen.what.split(" ")[0] for (where, path), seen in found.kept.rows.items() if where == "out"},
     )
 
 

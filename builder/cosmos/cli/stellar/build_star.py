@@ -28,7 +28,7 @@ from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.add_star import Unpublished, add_star
-from cosmos.stellar.build_star import BuiltStar, build_star
+from cosmos.stellar.build_star import BuiltStar, build_star, fetch_ahead
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.validate_star import validate_star
 
@@ -80,6 +80,7 @@ def build(
     reporter = around.reporter(quiet=as_json)
     here = outside(around.home(home, near=folders[0]), apt_sources, offline, reporter)
     workshop = replace(workshop_for(here, arch), level=level, epoch=epoch)
+    fetch_ahead(folders, workshop)
     rows: list[dict[str, Json]] = []
     unrun: dict[Path, tuple[str, ...]] = {}
     for number, folder in enumerate(folders, 1):

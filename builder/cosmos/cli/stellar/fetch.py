@@ -22,7 +22,7 @@ from cosmos.cli.stellar.workshop import workshop_for
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.debian.apt import Apt
 from cosmos.debian.ecosystem import apt_opener
-from cosmos.debian.source import PREFIX, DebSource, find_package
+from cosmos.debian.source import PREFIX, DebSource, find_packages
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed
 from cosmos.stellar.fetch_sources import FetchedFile, fetch_sources
@@ -76,7 +76,7 @@ def fetch(
 
 
 def _packages(names: tuple[str, ...], out: Path, apt: Apt) -> list[FetchedFile]:
-    records = [find_package(apt, _source(name)) for name in names]
+    records = find_packages(apt, [_source(name) for name in names])
     apt.fetch(records)
     make_folder(out)
     fetched: list[FetchedFile] = []
