@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -73,6 +74,21 @@ def freeze(places: Places, python: Interpreter) -> Path:
     for name in ("home", "tmp", "work", "dist"):
         shutil.rmtree(places.work / name, ignore_errors=True)
         (places.work / name).mkdir(parents=True)
+    with ThreadPoolExecutor() as beside:
+        ahead = beside.submit(launching.compress_ahead, places, python, python.target) if python.target else None
+        run_pyinstaller(places, python)
+    if ahead is not None:
+        ahead.result()
+    if not python.is_host_s:
+        refuse_libraries_of_the_host(places)
+    refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
+    if python.target:
+        launching.link(places, python, python.target)
+    return places.work / "dist" / "cosmos"
+
+
+def run_pyinstaller(places: Places, python: Interpreter) -> None:
+    """Let PyInstaller find what the binary is made of, and make the whole file if it has no launcher of ours."""
     run(
         [
             *(str(places.venv / "bin" / "python"), "-s", "-P", "-m", "PyInstaller", "--clean", "--noconfirm"),
@@ -82,12 +98,6 @@ def freeze(places: Places, python: Interpreter) -> Path:
         environment=python.environment(places) | {"COSMOS_BINARY_FORM": "launcher" if python.target else "archive"},
         log=places.work / "pyinstaller.log",
     )
-    if not python.is_host_s:
-        refuse_libraries_of_the_host(places)
-    refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
-    if python.target:
-        launching.link(places, python, python.target)
-    return places.work / "dist" / "cosmos"
 
 
 def refuse_libraries_of_the_host(places: Places) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import hashlib
 import json
 import marshal
 import os
@@ -240,15 +241,18 @@ def code_pieces(modules: Sequence[Module]) -> Iterator[tuple[str, bytes]]:
     yield "index", marshal.dumps(index)
 
 
-def image(pieces: Iterable[tuple[str, bytes]]) -> bytes:
-    """Return the pieces as image.h says. They are compressed as they come, some at a time; the bytes do not show it."""
+def image(pieces: Iterable[tuple[str, bytes]], ahead: Path | None = None) -> bytes:
+    """Return the pieces as image.h says. They are compressed as they come, some at a time; the bytes do not show it.
+
+    Frames that were made before lie in the folder `ahead`.
+    """
     frames: dict[str, bytes] = {}
     sizes: dict[str, int] = {}
     waiting: SimpleQueue[tuple[str, bytes] | None] = SimpleQueue()
 
     def work() -> None:
         while (piece := waiting.get()) is not None:
-            frames[piece[0]] = framed(*piece)
+            frames[piece[0]] = framed(*piece, ahead)
 
     threads = [Thread(target=work, daemon=True) for _ in range(min(MAX_THREADS, len(os.sched_getaffinity(0))))]
     for thread in threads:
@@ -284,10 +288,16 @@ def joined(frames: Mapping[str, bytes], sizes: Mapping[str, int]) -> bytes:
     return b"".join([MAGIC, struct.pack("<Q", len(rows)), *rows, *(frames[name] for name in sorted(sizes))])
 
 
-def framed(name: str, content: bytes) -> bytes:
-    """Return the zstd frame of a piece."""
-    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
-    return compressor.compress(called_by_place(content) if name in CALLS_BY_PLACE else content)
+def framed(name: str, content: bytes, ahead: Path | None = None) -> bytes:
+    """Return the zstd frame of a piece. One in the folder `ahead` is taken, or put there (frames_ahead.py)."""
+    packed = called_by_place(content) if name in CALLS_BY_PLACE else content
+    kept = ahead / hashlib.sha256(packed).hexdigest() if ahead is not None else None
+    if kept is not None and kept.exists():
+        return kept.read_bytes()
+    frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(packed)
+    if kept is not None:
+        kept.write_bytes(frame)
+    return frame
 
 
 def called_by_place(code: bytes, sign: int = 1) -> bytes:
@@ -369,6 +379,7 @@ if __name__ == "__main__":
     parser.add_argument("collected", type=Path, help="the list that cosmos.spec wrote")
     parser.add_argument("target", type=Path, help="the folder with glibc")
     parser.add_argument("program", type=Path, help="program.c, compiled")
+    parser.add_argument("ahead", type=Path, help="the folder in which frames_ahead.py leaves frames")
     parser.add_argument("out", type=Path, help="the file to write")
     options = parser.parse_args()
-    options.out.write_bytes(image(all_pieces(options.collected, options.target, options.program)))
+    options.out.write_bytes(image(all_pieces(options.collected, options.target, options.program), options.ahead))

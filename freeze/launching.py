@@ -24,7 +24,29 @@ FREESTANDING = (
     "-fno-tree-loop-distribute-patterns",
 )
 STATIC = ("-static", "-no-pie", "-nostdlib", "-Wl,--gc-sections", "-Wl,-z,noexecstack")
+# The libraries that take longest to compress, and that are in the packages as they are in the binary.
+LARGEST = (f"libpython{VERSION}.so.1.0", "libcrypto.so.3", "libc.so.6", "libm.so.6", "libssl.so.3")
 OPENS = bytes.fromhex("b801010000 4889fe bf9cffffff 0f05")  # as in launcher/image.h
+
+
+def compress_ahead(places: Places, python: Interpreter, target: Path) -> None:
+    """Compress the largest libraries: PyInstaller uses one processor only."""
+    roots = (places.work / "python", target)
+    found = {path.name: path for root in roots for path in root.rglob("*.so.*") if path.parent.name == TRIPLET}
+    run(
+        [
+            *(str(places.venv / "bin" / "python"), "-s", str(SOURCES.parent / "frames_ahead.py"), str(_ahead(places))),
+            *(str(found[name]) for name in LARGEST if name in found),
+        ],
+        environment=python.environment(places),
+        log=places.work / "ahead.log",
+    )
+
+
+def _ahead(places: Places) -> Path:
+    folder = places.work / "work" / "ahead"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def link(places: Places, python: Interpreter, target: Path) -> None:
@@ -41,7 +63,8 @@ def link(places: Places, python: Interpreter, target: Path) -> None:
     run(
         [
             *(str(places.venv / "bin" / "python"), "-s", str(SOURCES.parent / "image_file.py")),
-            *(str(work / "cosmos" / "collected.json"), str(target), str(work / "program"), str(work / "image")),
+            *(str(work / "cosmos" / "collected.json"), str(target), str(work / "program")),
+            *(str(_ahead(places)), str(work / "image")),
         ],
         # no columns in the code's tracebacks: without sources they show nothing
         environment=python.environment(places) | {"PYTHONNODEBUGRANGES": "1"},

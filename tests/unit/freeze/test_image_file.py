@@ -86,9 +86,24 @@ def test_a_piece_that_cannot_be_compressed_stops_the_build(
     image_file: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     framed = image_file.framed
-    monkeypatch.setattr(image_file, "framed", lambda name, content: framed(name, None if name == "b" else content))
+    monkeypatch.setattr(image_file, "framed", lambda name, content, _: framed(name, None if name == "b" else content))
     with pytest.raises(KeyError, match="b"):
         image_file.image([("a", b"1"), ("b", b"2"), ("c", b"3")])
+
+
+def test_a_frame_that_was_made_ahead_is_taken_for_exactly_its_bytes(
+    image_file: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = [("libcrypto.so.3", b"\xe8\1\2\3\4" * 99), ("libc.so.6", b"c" * 500)]
+    whole = image_file.image(pieces)
+    for name, content in pieces:
+        image_file.framed(name, content, tmp_path)
+    image_file.framed("libc.so.6", b"another", tmp_path)
+    assert image_file.image([*pieces, ("code", b"c" * 501)], tmp_path) == image_file.image(
+        [*pieces, ("code", b"c" * 501)]
+    )
+    monkeypatch.setattr(image_file.zstandard, "ZstdCompressor", None)
+    assert image_file.image(pieces, tmp_path) == whole
 
 
 def test_two_pieces_of_one_name_are_refused_and_no_thread_goes_on_waiting(image_file: ModuleType) -> None:
@@ -100,7 +115,7 @@ def test_two_pieces_of_one_name_are_refused_and_no_thread_goes_on_waiting(image_
 def test_an_interrupt_leaves_what_still_waits(image_file: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = [], threading.Event()
 
-    def slow(name: str, content: bytes) -> bytes:
+    def slow(name: str, content: bytes, _ahead: None) -> bytes:
         begun.append(name)
         go_on.wait(60)
         return content
