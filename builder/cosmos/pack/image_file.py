@@ -46,7 +46,6 @@ from cosmos.canon import Json, canonical_json
 from cosmos.content import FileRange, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
-from cosmos.garbage import uncollected
 from cosmos.limits import (
     FREE_INDEX_BYTES,
     KIB,
@@ -66,7 +65,7 @@ from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_
 from cosmos.reading import open_plain
 from cosmos.records import dataclass
 from cosmos.spool import Spool
-from cosmos.tables import Table
+from cosmos.tables import Table, uncollected
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
@@ -260,9 +259,10 @@ class ImageReader:
         One layer is unpacked at a time.
         """
         reader = TarReader(self.source, devices="keep")
-        for layer in self.layers[:-1]:
+        *layers, end = self.layers
+        for layer in layers:
             yield from self.packed(layer).entries_after(reader, layer.lines)
-        self.demand_end(self.layers[-1])
+        self.demand_end(end)
 
     def demand_end(self, end: ImageLayer) -> None:
         """Raise `Refused` unless the end layer is two blocks of zeros."""

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Malformed
-from cosmos.garbage import uncollected
 from cosmos.limits import MAX_LOCK_BYTES, MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
@@ -28,6 +27,7 @@ from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.reading import is_there, open_plain, read_bounded, read_envelope
 from cosmos.records import dataclass
 from cosmos.resolve.locked import demand_right
+from cosmos.tables import uncollected
 from cosmos.tree.manifest import ManifestLine, content_root, manifest_lines
 from cosmos.treepath import TreePath
 from cosmos.trust.keys import PublicKey

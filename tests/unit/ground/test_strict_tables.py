@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos.errors import Malformed
-from cosmos.tables import Table
+from cosmos.tables import Table, uncollected
 
 
 def read(text: str) -> Table:
@@ -101,3 +102,27 @@ def test_a_misspelt_key_is_told_with_what_was_meant(text: bytes, said: str, hint
             row.end()
         table.end()
     assert (str(caught.value), caught.value.hint) == (f"image.toml: {said}", hint)
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_garbage_is_collected_again_after_an_error(was_on: bool) -> None:
+    (gc.enable if was_on else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="bad"), uncollected(), uncollected():
+            assert not gc.isenabled()
+            raise ValueError("bad")
+        assert gc.isenabled() is was_on
+    finally:
+        gc.enable()
+
+
+def test_circles_are_collected_though_documents_are_read_again_and_again() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    for _ in range(100):
+        with uncollected():
+            for _ in range(1000):
+                Circle()
+    assert sum(isinstance(one, Circle) for one in gc.get_objects()) < 10_000
