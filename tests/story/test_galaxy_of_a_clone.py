@@ -152,7 +152,7 @@ def test_a_run_that_was_cut_short_is_made_good_by_the_next(
 @pytest.mark.parametrize(
     ("there", "said"),
     [
-        ((), "a Python environment, the cosmos binary, 25 stars of Debian packages, and then the image\nabout 3 min"),
+        ((), "a Python environment, the cosmos binary, 25 stars of Debian packages, and then the image\nabout 2 min"),
         ((".venv/run.stamp", ".cosmos/apt/x"), "the cosmos binary, 25 stars of Debian packages, and then the image\n"),
         ((".venv/run.stamp", "build/binary/cosmos", ".cosmos/made/stars"), ""),
     ],
