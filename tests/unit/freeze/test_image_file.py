@@ -98,7 +98,8 @@ def test_a_frame_that_was_made_ahead_is_taken_for_exactly_its_bytes(
     whole = image_file.image(pieces)
     for name, content in pieces:
         image_file.framed(name, content, tmp_path)
-    image_file.framed("libc.so.6", b"another", tmp_path)
+    another = image_file.framed("libc.so.6", b"another", tmp_path)
+    assert another == image_file.framed("libc.so.6", b"another")
     assert image_file.image([*pieces, ("code", b"c" * 501)], tmp_path) == image_file.image(
         [*pieces, ("code", b"c" * 501)]
     )
