@@ -271,14 +271,8 @@ def test_a_forged_record_is_named_and_the_release_is_made(built: ImageFixture, c
     """The thief wants a build to take an exchanged image for the built one."""
     good = files(built.out)
     image = built.out / "small-1.0.0-x86_64.tar.zst"
-    sealed = SealedStore(StoreFolder(built.home / "store"), Seal(store_key(built.home)))
+    sealed, data, forged = forgery(built, image, flipped)
     key = kept_key(built.folder, built.out)
-    data = sealed.get_result(key)
-    assert data is not None
-    was = sha256(image.read_bytes()).hexdigest().encode()
-    in_place(image, flipped)
-    forged = data.replace(was, sha256(image.read_bytes()).hexdigest().encode())
-    assert forged != data
     place = sealed._place(key)
     code = {
         "changed": sealed.seal.code(key, data),
@@ -362,17 +356,22 @@ def digits_changed(data: bytes) -> bytes:
     return before + name + (b"1" if after[:1] == b"0" else b"0") + after[1:]
 
 
-def reseal(built: ImageFixture, file: Path, change: Callable[[bytes], bytes] = flipped) -> None:
-    """Change a file, and have the record of the last build say that it was so: with the home's own key."""
+def forgery(built: ImageFixture, file: Path, change: Callable[[bytes], bytes]) -> tuple[SealedStore, bytes, bytes]:
+    """Change a file; return the home's store, the record of the last build, and one that says that it was so."""
     sealed = SealedStore(StoreFolder(built.home / "store"), Seal(store_key(built.home)))
-    key = kept_key(built.folder, built.out)
-    data = sealed.get_result(key)
+    data = sealed.get_result(kept_key(built.folder, built.out))
     assert data is not None
     was = sha256(file.read_bytes()).hexdigest().encode()
     in_place(file, change)
     forged = data.replace(was, sha256(file.read_bytes()).hexdigest().encode())
     assert forged != data
-    sealed.put_result(key, forged)
+    return sealed, data, forged
+
+
+def reseal(built: ImageFixture, file: Path, change: Callable[[bytes], bytes] = flipped) -> None:
+    """Change a file, and have the record of the last build say that it was so: with the home's own key."""
+    sealed, _, forged = forgery(built, file, change)
+    sealed.put_result(kept_key(built.folder, built.out), forged)
 
 
 @pytest.mark.objective("SO-27")

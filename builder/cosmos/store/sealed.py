@@ -44,7 +44,7 @@ class Seal:
     __slots__ = ("_code", "id")
 
     def __init__(self, secret: bytes) -> None:
-        self._code = hmac.new(secret, digestmod=hashlib.sha256)  # to begin with it anew takes as long as a short text
+        self._code = hmac.new(secret, digestmod=hashlib.sha256)  # to copy it takes less than to make it anew
         self.id = hmac.digest(secret, b"cosmos-seal-id-v1", hashlib.sha256).hex()
 
     def code(self, key: Digest, data: bytes) -> bytes:

@@ -309,5 +309,5 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 def test_a_record_is_found_however_often_its_batch_was_asked(tmp_path: Path) -> None:
     settle(tmp_path, {number: b"%d" % number for number in range(40)})
     store = StoreFolder(tmp_path)
-    for number in (*range(50), *range(50)):  # beyond 40 there is none
+    for number in (*range(50), *range(50)):  # the second time by the keys; there are 40 records
         assert store.get_result(key(number)) == (b"%d" % number if number < 40 else None)
