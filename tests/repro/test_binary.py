@@ -406,6 +406,30 @@ def test_with_too_little_memory_it_says_so(plain: Built, mib: int) -> None:
     assert done.stderr.startswith("cosmos: error: there is too little memory to start\n")
 
 
+WITH_PYINSTALLER_S_LOADER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import build_binary
+root, build, debs, wheels = map(Path, sys.argv[1:])
+places = build_binary.Places(root=root, build=build)
+(places.work / "tmp").mkdir(parents=True)
+python = replace(build_binary.of_suite(places, debs), target=None)
+build_binary.ensure_venv(places, python, wheels)
+new = build_binary.freeze(places, python)
+build_binary.examine(places, python, new)
+build_binary.refuse_what_does_not_start(places, new)
+"""
+
+
+def test_with_pyinstallers_loader_as_on_other_processors_it_is_built_and_starts(
+    wheels: Path, debs: Path, repo: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", WITH_PYINSTALLER_S_LOADER, str(repo), str(tmp_path), str(debs), str(wheels)]
+    run(words, dict(os.environ), cwd=repo / "freeze")
+    assert run([str(tmp_path / "binary/dist/cosmos"), "--version"], {}) == "cosmos 0.1.0\n"
+
+
 def test_a_damaged_piece_is_refused(plain: Built, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(repo / "freeze")
     from image_file import MAGIC
