@@ -14,8 +14,7 @@ from cosmos import spool as spools
 from cosmos.content import FileRange
 from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES, MAX_FILE_IN_MEMORY_BYTES
 from cosmos.spool import Spool
-
-FDS = Path("/proc/self/fd")
+from fakes.open_files import open_below
 
 
 @given(st.lists(st.lists(st.binary(max_size=30), max_size=5), max_size=8), st.integers(min_value=0, max_value=60))
@@ -54,13 +53,12 @@ def test_one_content_may_have_all_of_the_memory_of_a_job_that_has_one(tmp_path: 
 
 
 def test_its_file_has_no_name_and_goes_with_its_last_content(tmp_path: Path) -> None:
-    before = len(list(FDS.iterdir()))
     content = Spool(tmp_path, in_memory=0).add([b"large"])
     assert list(tmp_path.iterdir()) == []
-    assert len(list(FDS.iterdir())) == before + 1
+    assert len(open_below(tmp_path)) == 1
     assert bytes(content) == b"large"
     del content
-    assert len(list(FDS.iterdir())) == before
+    assert open_below(tmp_path) == []
 
 
 def test_a_spool_beside_a_store_that_cannot_be_written_lies_elsewhere(tmp_path: Path) -> None:
