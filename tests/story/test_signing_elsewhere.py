@@ -51,6 +51,24 @@ def test_a_request_and_a_signature_beside_the_release_go_when_it_is_answered(
     cosmos("verify", image.out, "--key", image.public_key).ok()
 
 
+def test_a_signature_takes_the_place_of_another_signature_alone(
+    image: ImageFixture, tmp_path: Path, cosmos: Cosmos
+) -> None:
+    cosmos("build", image.folder, "--home", image.home, "--unsigned-release").ok()
+    sign = ("key", "sign-request", image.out / "RELEASE.request", "--key", image.secret_key, "--out")
+    mine, signature = tmp_path / "mine.txt", tmp_path / "signature"
+    mine.write_text("a year of work\n")
+    said = cosmos(*sign, mine).fails(2).err
+    assert f"{mine}: is there, and is no signature of a release" in said
+    assert "remove it first, or name another file" in said
+    assert mine.read_text() == "a year of work\n"
+    cosmos(*sign, signature).ok()
+    first = signature.read_bytes()
+    signature.write_bytes(first.replace(b"sha256:", b"sha257:"))
+    cosmos(*sign, signature).ok()
+    assert signature.read_bytes() == first
+
+
 def test_a_signature_of_another_release_is_refused_and_nothing_is_written(
     image: ImageFixture, tmp_path: Path, cosmos: Cosmos
 ) -> None:

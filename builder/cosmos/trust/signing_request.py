@@ -38,7 +38,7 @@ REQUEST_FILE = "RELEASE.request"
 SIGNATURE_FILE = "RELEASE.signature"
 _VERSION = 1
 _REQUEST_TITLE = f"# bring this to the machine that has the key: cosmos key sign-request {REQUEST_FILE} --key KEY\n"
-_SIGNATURE_TITLE = f"# bring this back: cosmos attach-signature OUT {SIGNATURE_FILE}\n"
+SIGNATURE_TITLE = f"# bring this back: cosmos attach-signature OUT {SIGNATURE_FILE}\n".encode()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +99,7 @@ class OfferedSignature:
             "key": self.key.line,
             "signature": canonical_base64.encoded(self.raw),
         }
-        return (_SIGNATURE_TITLE + tomli_w.dumps(rows)).encode()
+        return SIGNATURE_TITLE + tomli_w.dumps(rows).encode()
 
     def verified(self, payload: bytes, source: str) -> Signature:
         """Return the signature if this key made it over `payload`, or raise `Refused`."""

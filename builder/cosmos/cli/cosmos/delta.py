@@ -8,6 +8,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.options import FILE, RELEASE, SECRET_KEY, json_option
+from cosmos.cli.own_files import demand_own_or_nothing
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
@@ -15,7 +16,6 @@ from cosmos.errors import Malformed
 from cosmos.links import real
 from cosmos.model.delta import DELTA_MAGIC
 from cosmos.model.release import RELEASE_FILE
-from cosmos.reading import read_if_there
 from cosmos.release.delta.making import MadeDelta, Side, Wanted, make_delta
 from cosmos.release.delta.simulating import Simulated, simulate
 
@@ -60,7 +60,7 @@ def delta(
         raise click.UsageError("name the file to write: -o FILE")
     if inside := [one for one in releases if (one / RELEASE_FILE).exists() and real(file).is_relative_to(real(one))]:
         raise Malformed(str(file), f"lies in the release {inside[0]}, which a file more would spoil", hint="-o OTHER")
-    _demand_delta_or_nothing(file)
+    demand_own_or_nothing(file, DELTA_MAGIC, "delta")
     if key_file is None:
         raise click.UsageError("a delta is signed like a release: --key RELEASE.key")
     (key,) = load_secret_keys((key_file,), passphrase_fd)
@@ -70,12 +70,6 @@ def delta(
         emit(_row(made))
     else:
         _say(made, key_file)
-
-
-def _demand_delta_or_nothing(file: Path) -> None:
-    found = read_if_there(file, len(DELTA_MAGIC) - 1)  # and one byte more
-    if found and found != DELTA_MAGIC:
-        raise Malformed(str(file), "is there, and is no delta", hint="remove it first, or name another file")
 
 
 def _row(made: MadeDelta) -> dict[str, Json]:

@@ -8,11 +8,11 @@ from typing import Final
 
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import Answer
+from cosmos.cli.own_files import demand_own_or_nothing
 from cosmos.cli.terminal import surroundings
 from cosmos.durable import demand_writable, write_durably
 from cosmos.errors import Malformed
 from cosmos.links import real
-from cosmos.reading import read_if_there
 
 _PAGE_START: Final = b"<!DOCTYPE html>"
 
@@ -23,7 +23,7 @@ def beside(file: Path, release: Path, command: str) -> str | None:
     Raises `Malformed` if the page would lie inside the release, or in the place of something that is no page; `command`
     is completed by the path of another place.
     """
-    _demand_page_or_nothing(file)
+    demand_own_or_nothing(file, _PAGE_START, "page")
     page_folder, folder = real(file.parent), real(release)
     if page_folder.is_relative_to(folder):
         raise Malformed(
@@ -32,12 +32,6 @@ def beside(file: Path, release: Path, command: str) -> str | None:
             hint=f"{command} {os.path.normpath(folder.parent / 'report.html')}",
         )
     return folder.relative_to(page_folder).as_posix() if folder.is_relative_to(page_folder) else None
-
-
-def _demand_page_or_nothing(file: Path) -> None:
-    found = read_if_there(file, len(_PAGE_START))
-    if found and not found.startswith(_PAGE_START):
-        raise Malformed(str(file), "is there, and is no page", hint="remove it first, or name another file")
 
 
 def demand_place(wishes: Wishes) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.options import EXISTING_FILE, FILE, SECRET_KEY, json_option
+from cosmos.cli.own_files import demand_own_or_nothing
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.digest import Digest
@@ -15,7 +16,7 @@ from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.release import Release
 from cosmos.reading import read_bounded
 from cosmos.trust.roles import IN_TOTO_TYPE
-from cosmos.trust.signing_request import SIGNATURE_FILE, OfferedSignature, SigningRequest
+from cosmos.trust.signing_request import SIGNATURE_FILE, SIGNATURE_TITLE, OfferedSignature, SigningRequest
 
 
 @click.command("sign-request")
@@ -36,9 +37,10 @@ def sign_request(file: Path, key_file: Path, out: Path | None, passphrase_fd: in
         say(f"  {len(release.subjects)} files, made from {len(release.resolved)} inputs")
         for name in _accepted(release):
             surroundings().terminal.warn(f"{name}: was not trusted at the build, but the builder accepted it by name")
+    written = out or file.with_name(SIGNATURE_FILE)
+    demand_own_or_nothing(written, SIGNATURE_TITLE, "signature of a release")
     (key,) = load_secret_keys((key_file,), passphrase_fd)
     made = key.signature(IN_TOTO_TYPE, request.payload)
-    written = out or file.with_name(SIGNATURE_FILE)
     write_durably(written, OfferedSignature(digest=digest, key=key.public, raw=made.raw).to_bytes())
     if as_json:
         emit({"file": str(written), "release": str(digest), "key": key.public.id})
