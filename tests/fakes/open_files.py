@@ -6,7 +6,6 @@ time, so their sum says nothing.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 
@@ -16,9 +15,9 @@ def open_below(folder: Path) -> list[str]:
     A file without a name is there too, as `FOLDER/#NUMBER (deleted)`.
     """
     named = []
-    for number in os.listdir("/proc/self/fd"):
+    for number in Path("/proc/self/fd").iterdir():
         try:
-            named.append(os.readlink(f"/proc/self/fd/{number}"))
+            named.append(str(number.readlink()))
         except FileNotFoundError:  # the listing's own
             continue
     return sorted(name for name in named if name == str(folder) or name.startswith(f"{folder}/"))
