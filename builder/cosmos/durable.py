@@ -178,7 +178,8 @@ def make_folder(path: Path) -> None:
 def replace_folder_durably(new: Path, path: Path) -> None:
     """Move the folder `new` to `path` and remove the old folder there; in one step if the file system can.
 
-    Both must lie on one file system. The files in `new` must have been written durably. Raises `WorldFailed`.
+    Both must lie on one file system. The files in `new` must have been written durably. Raises `WorldFailed`, also if
+    something else than a folder is at `path`: a link, a file or a device stays.
     KNOWN GAP: if renameat2 cannot exchange names, a power cut between two renames leaves the old folder beside `path`,
     under another name.
     """
@@ -187,6 +188,8 @@ def replace_folder_durably(new: Path, path: Path) -> None:
     with blaming(path):
         if not path.exists():
             new.rename(path)
+        elif path.is_symlink() or not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         else:
             if not _exchanged(new, path):
                 aside = new.with_name(f"{new.name}.old")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,9 +80,12 @@ def test_a_server_without_ranges_sends_the_whole_image_and_that_is_said(
     update: Update, cosmos: Cosmos, tmp_path: Path
 ) -> None:
     with serving(update.new) as address:
-        done = cosmos("fetch", address, "--have", update.old, "-o", tmp_path / "new", "--key", update.public_key).ok()
+        words = ("fetch", address, "--have", update.old, "--key", update.public_key)
+        done = cosmos(*words, "-o", tmp_path / "new").ok()
+        answer = cosmos(*words, "-o", tmp_path / "again", "--json").json()
     assert "the server sends whole files only; all of it is downloaded" in done.err
     assert files_of(tmp_path / "new") == files_of(update.new)
+    assert answer["downloaded"]["image-bytes"] == image_of(update).stat().st_size
 
 
 def test_a_cut_off_download_goes_on_where_it_was(
@@ -200,6 +204,26 @@ def test_a_damaged_release_at_hand_costs_a_download_and_nothing_else(
     image.write_bytes(data)
     cosmos("fetch", server.address, "--have", have, "-o", tmp_path / "new", "--key", update.public_key).ok()
     assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+@pytest.mark.parametrize("what", ["image cut off", "no image", "description"])
+def test_a_release_at_hand_that_cannot_be_opened_costs_a_download_and_is_named(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, what: str
+) -> None:
+    have = shutil.copytree(update.old, tmp_path / "have")
+    image = next(have.glob("*.tar.zst"))
+    if what == "image cut off":
+        os.truncate(image, 1000)
+    elif what == "no image":
+        image.unlink()
+    else:
+        (have / "RELEASE.json").write_text("{")
+    words = ("fetch", server.address, "--have", have, "-o", tmp_path / "new", "--key", update.public_key)
+    said = cosmos(*words).ok().err
+    assert f"warning: --have {have}: " in said
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    (have / "RELEASE.json").unlink()
+    assert "is not there" in cosmos(*words).fails(2).err, "another folder was meant"
 
 
 def test_an_address_without_a_release_is_told(

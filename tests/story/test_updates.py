@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -48,6 +49,25 @@ def test_the_old_release_may_be_replaced_by_the_new_one(
     shutil.copytree(update.old, tmp_path / "out")
     cosmos("apply", delta, "--from", tmp_path / "out", "-o", tmp_path / "out", "--key", update.public_key).ok()
     assert files_of(tmp_path / "out") == files_of(update.new)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "thesis"])
+def test_what_is_no_release_stays_and_no_work_is_done_for_its_place(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path, kind: str
+) -> None:
+    out = tmp_path / "out"
+    if kind == "fifo":
+        os.mkfifo(out)
+    else:
+        out.mkdir()
+        (out / "thesis.tex").write_bytes(b"years")
+    before = out.lstat()
+    said = cosmos("apply", delta, "--from", update.old, "-o", out, "--key", update.public_key).fails(5).err
+    assert "--out FOLDER" in said
+    assert "pack " not in said
+    cosmos("fetch", "http://127.0.0.1:9", "-o", out, "--key", update.public_key).fails(5)
+    assert (out.lstat().st_ino, out.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert not list(tmp_path.glob(".out*")), "no folder for the work was made"
 
 
 def test_a_delta_says_what_it_carries_and_is_small(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ class FolderDraft:
                 return Published(changed=False, signed=(out / RELEASE_ENVELOPE).is_file())
             if loses_signature and (out / RELEASE_FILE).is_file():
                 reporter.warn(f"{out}: an unsigned release replaces the signed one")
-            demand_replaceable(out)
+        demand_replaceable(out)
         replace_folder_durably(folder, out)
         return Published(changed=True, signed=RELEASE_ENVELOPE in self._files)
 

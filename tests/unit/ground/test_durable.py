@@ -116,6 +116,25 @@ def test_a_folder_takes_the_place_of_another(
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["old", "old/new"]
 
 
+@pytest.mark.parametrize("kind", ["file", "fifo", "link"])
+def test_a_folder_does_not_take_the_place_of_anything_else(tmp_path: Path, kind: str) -> None:
+    """An exchange would take it, whatever it is: on a system as root, that may be a device."""
+    there, new = tmp_path / "there", tmp_path / "new"
+    new.mkdir()
+    if kind == "file":
+        there.write_bytes(b"")
+    elif kind == "fifo":
+        os.mkfifo(there)
+    else:
+        (tmp_path / "target").mkdir()
+        there.symlink_to("target")
+    before = there.lstat()
+    with pytest.raises(WorldFailed, match="there: not a directory"):
+        replace_folder_durably(new, there)
+    assert (there.lstat().st_ino, there.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert new.is_dir()
+
+
 def test_a_folder_can_stand_where_none_was(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     replace_folder_durably(tmp_path / "new", tmp_path / "out")

@@ -46,7 +46,7 @@ from cosmos.release.delta.delta_file import OpenDelta
 from cosmos.release.delta.derived import Derivation, demand_digest
 from cosmos.release.delta.open_image import image_of
 from cosmos.release.delta.work import Work, work_beside
-from cosmos.release.draft import FolderDraft, draft_beside
+from cosmos.release.draft import FolderDraft, demand_replaceable, draft_beside
 from cosmos.release.verify import ReleaseVerdict
 from cosmos.resolve.locked import demand_right
 from cosmos.trust.dsse import Signature, assemble
@@ -95,6 +95,7 @@ def apply_delta(
     """
     head = delta.head
     demand_same_zstd(head, delta.source)
+    demand_replaceable(out)
     with work_beside(out) as work, draft_beside(out) as draft:
         documents = _documents(delta, base, head)
         signed = signed_release(documents, signers, delta.source)

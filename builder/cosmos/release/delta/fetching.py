@@ -41,7 +41,7 @@ from cosmos.release.delta.applying import (
 from cosmos.release.delta.open_image import OpenImage, image_of, read_release
 from cosmos.release.delta.remote_image import NoRanges, RemoteFile, fetch_frames
 from cosmos.release.delta.work import Work, work_beside
-from cosmos.release.draft import draft_beside
+from cosmos.release.draft import demand_replaceable, draft_beside
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.network import Network
@@ -59,13 +59,21 @@ class Fetched:
 class AtHand:
     """Releases on the disk. Nothing of them is believed: a frame or a file counts if it has the wanted digest."""
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    def __init__(self, folders: Iterable[Path], reporter: Reporter) -> None:
         self._folders = tuple(folders)
         self._frames: dict[Digest, tuple[OpenImage, int]] = {}
         for folder in self._folders:
-            release, _ = read_release(folder)
-            image = OpenImage.open(folder / image_of(release, str(folder / RELEASE_FILE)).name)
-            self._frames |= {layer.digest: (image, place) for place, layer in enumerate(image.reader.layers)}
+            try:
+                self._open(folder)
+            except CosmosError as error:
+                if not is_there(folder / RELEASE_FILE):
+                    raise  # it is no release at all: another folder was meant
+                reporter.warn(f"--have {folder}: {error}; more is downloaded for it")
+
+    def _open(self, folder: Path) -> None:
+        release, _ = read_release(folder)
+        image = OpenImage.open(folder / image_of(release, str(folder / RELEASE_FILE)).name)
+        self._frames |= {layer.digest: (image, place) for place, layer in enumerate(image.reader.layers)}
 
     def frame(self, digest: Digest) -> Content | None:
         """Return the frame with this digest, or None if no image here has it undamaged."""
@@ -91,7 +99,8 @@ def fetch_release(
     url: str, have: Iterable[Path], out: Path, signers: Signers, judge: Judge, network: Network, reporter: Reporter
 ) -> Fetched:
     """Make the release at `url` in the folder `out`; after an error it is as it was. Raises as `apply_delta` does."""
-    at_hand = AtHand(have)
+    demand_replaceable(out)
+    at_hand = AtHand(have, reporter)
     with work_beside(out) as work, draft_beside(out) as draft:
         carrier = HttpCarrier(url, work.folder / "downloads", network)
         described = _description(carrier)
@@ -151,11 +160,11 @@ class _Source:
             )
         except NoRanges as error:
             self._reporter.note(f"{image.name}: {error.problem}; all of it is downloaded")
+            self.image_bytes += image.size_bytes
             yield from pieces(self._downloaded(image))
-            self.image_bytes = image.size_bytes
             return
         finally:
-            self.image_bytes = remote.downloaded_bytes
+            self.image_bytes += remote.downloaded_bytes
         for layer in layers:
             yield from pieces(self._frame(layer))
         yield remote.end_from(sum(layer.seek.packed_bytes for layer in layers))
