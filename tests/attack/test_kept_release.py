@@ -101,6 +101,20 @@ def test_a_file_more_is_noticed(built: ImageFixture, cosmos: Cosmos, path: str) 
     assert NOTHING not in build(built, cosmos).err
 
 
+@pytest.mark.parametrize("what", ["garbage", "of another release"])
+def test_what_does_not_sign_the_release_is_not_said_to_sign_it(built: ImageFixture, cosmos: Cosmos, what: str) -> None:
+    key, document, envelope = built.signers["release"], built.out / "RELEASE.json", built.out / "RELEASE.json.dsse"
+    envelope.write_bytes(b"" if what == "garbage" else key.sign(IN_TOTO_TYPE, b"{}"))
+    row = build(built, cosmos, "--json").ok().json()
+    assert not row["signed"]
+    assert not envelope.exists()
+    envelope.write_bytes(key.sign(IN_TOTO_TYPE, document.read_bytes()))
+    for _ in range(2):
+        row = build(built, cosmos, "--json").ok().json()
+        assert (row["signed"], row["changed"]) == (True, False)
+    cosmos("verify", built.out, "--key", built.public_key).ok()
+
+
 def test_a_change_behind_a_linked_folder_of_trust_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
     chain = built.home / "trust/chain"
     chain.rename(built.home / "elsewhere")

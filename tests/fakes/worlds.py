@@ -35,7 +35,9 @@ from cosmos.staging.source import Source
 from cosmos.store.sealed import Seal, SealedStore
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from cosmos.trust.dsse import is_envelope_of
 from cosmos.trust.memory import Memory
+from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.roots import TrustRoots
 from fakes.builders import BUILDER
 from fakes.carriers import MemoryCarrier
@@ -80,12 +82,15 @@ class MemoryDraft:
 
     def publish(self, reporter: Reporter) -> Published:
         there = self._releases.get(self._out, {})
-        loses = RELEASE_ENVELOPE in there and RELEASE_ENVELOPE not in self._data
+        stays = RELEASE_ENVELOPE in there and RELEASE_ENVELOPE not in self._data
+        loses = stays and is_envelope_of(IN_TOTO_TYPE, there.get(RELEASE_FILE, b""), there[RELEASE_ENVELOPE])
         same = {name: data for name, data in there.items() if not (loses and name == RELEASE_ENVELOPE)}
         if there and same == self._data:
             return Published(changed=False, signed=RELEASE_ENVELOPE in there)
-        if loses and RELEASE_FILE in there:
+        if loses:
             reporter.warn(f"{self._out}: an unsigned release replaces the signed one")
+        elif stays:
+            reporter.warn(f"{self._out}/{RELEASE_ENVELOPE}: signs another {RELEASE_FILE} or nothing, and was removed")
         if there and RELEASE_FILE not in there:
             raise WorldFailed(str(self._out), "is not empty and is not a release")
         self._releases[self._out] = dict(self._data)

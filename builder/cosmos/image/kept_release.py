@@ -256,7 +256,7 @@ def unchanged(kept: Kept, places: Places) -> dict[Place, Seen] | str:
     for where in ("template", "home", *(("out",) if places.has_release else ())):
         now = frozenset(places.listed(where))
         before = kept.names(where)
-        if where == "out" and RELEASE_ENVELOPE not in before:
+        if where == "out" and RELEASE_ENVELOPE in now - before and _holds_signature(places.out):
             now -= {RELEASE_ENVELOPE}  # an unsigned build keeps a signature that is there
         if now != before:
             return f"{where}: {min(now ^ before)}"
@@ -302,6 +302,12 @@ def terms_digest(terms: Mapping[str, Json]) -> str:
 def absolute(path: Path) -> str:
     """Return the path without links, as text that JSON can hold."""
     return os.fsencode(path.resolve()).hex()
+
+
+def _holds_signature(out: Path) -> bool:
+    from cosmos.release.draft import holds_signature  # only for a release that was signed after it was built
+
+    return holds_signature(out)
 
 
 def _is_absent(error: CosmosError) -> bool:

@@ -23,13 +23,15 @@ from typing import Final, Protocol
 
 from cosmos.digest import Digest
 from cosmos.durable import blaming, durable_file, replace_folder_durably
-from cosmos.errors import Malformed, WorldFailed
-from cosmos.limits import MAX_RELEASE_BYTES
+from cosmos.errors import CosmosError, Malformed, WorldFailed
+from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.locking import alone_if_free
 from cosmos.model.release import DRAFT_MARK, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
+from cosmos.trust.dsse import is_envelope_of
+from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import REQUEST_FILE, SIGNATURE_FILE
 
 _TAIL: Final = re.compile(r"[a-z0-9_]{8}")  # what mkdtemp adds to a prefix
@@ -64,8 +66,9 @@ class Draft(Protocol):
     def publish(self, reporter: Reporter) -> Published:
         """Move the release to its place in one step, unless the same release is there already.
 
-        If the old release is signed and the new one differs only by its missing signature, the old one stays. Raises
-        `WorldFailed` if the place holds something that is not a release.
+        If the old release is signed and the new one differs only by its missing signature, the old one stays. What is
+        no envelope over its RELEASE.json is no signature. Raises `WorldFailed` if the place holds something that is not
+        a release.
         """
 
 
@@ -102,14 +105,26 @@ class FolderDraft:
         """Move the release to `out`, as `Draft.publish` says. Raises `WorldFailed`."""
         out, folder = self._out, self._folder
         if out.is_dir():
-            loses_signature = (out / RELEASE_ENVELOPE).is_file() and RELEASE_ENVELOPE not in self._files
-            if _same_files(folder, out, but=RELEASE_ENVELOPE if loses_signature else ""):
+            stays = RELEASE_ENVELOPE not in self._files and (out / RELEASE_ENVELOPE).is_file()
+            is_signed = stays and holds_signature(out)
+            if _same_files(folder, out, but=RELEASE_ENVELOPE if is_signed else ""):
                 return Published(changed=False, signed=(out / RELEASE_ENVELOPE).is_file())
-            if loses_signature and (out / RELEASE_FILE).is_file():
+            if is_signed:
                 reporter.warn(f"{out}: an unsigned release replaces the signed one")
+            elif stays:
+                reporter.warn(f"{out / RELEASE_ENVELOPE}: signs another {RELEASE_FILE} or nothing, and was removed")
         demand_replaceable(out)
         replace_folder_durably(folder, out)
         return Published(changed=True, signed=RELEASE_ENVELOPE in self._files)
+
+
+def holds_signature(out: Path) -> bool:
+    """Return whether RELEASE.json.dsse in `out` is an envelope over RELEASE.json there. Nothing is verified."""
+    try:
+        document = read_bounded(out / RELEASE_FILE, MAX_RELEASE_BYTES)
+        return is_envelope_of(IN_TOTO_TYPE, document, read_bounded(out / RELEASE_ENVELOPE, MAX_SIGNED_BYTES))
+    except (OSError, CosmosError):
+        return False
 
 
 def demand_replaceable(out: Path) -> None:

@@ -137,6 +137,15 @@ def assemble(payload_type: str, payload: bytes, signatures: Iterable[Signature])
     return data
 
 
+def is_envelope_of(payload_type: str, payload: bytes, data: bytes) -> bool:
+    """Return whether `data` is an envelope over exactly these bytes. No signature in it is verified."""
+    try:
+        found = Envelope.parse(data, "", max_bytes=ENVELOPE_LIMITS.get(payload_type, MAX_ENVELOPE_BYTES))
+    except BadEnvelope:
+        return False
+    return (found.payload_type, found.payload) == (payload_type, payload)
+
+
 def verify_envelope(
     data: bytes,
     *,

@@ -13,6 +13,8 @@ from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.model.release import Release, Subject
 from cosmos.release.draft import Draft, Published, Written, demand_replaceable, draft_beside
+from cosmos.trust.dsse import Signature, assemble
+from cosmos.trust.roles import IN_TOTO_TYPE
 from fakes.builders import BUILDER
 from fakes.reporters import Remembering
 from fakes.worlds import MemoryDraft
@@ -68,7 +70,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 UNSIGNED = {"RELEASE.json": b"release", "image": b"bytes"}
-SIGNED = {**UNSIGNED, "RELEASE.json.dsse": b"signature"}
+ENVELOPE = assemble(IN_TOTO_TYPE, UNSIGNED["RELEASE.json"], [Signature(keyid="somebody", raw=bytes(64))])
+SIGNED = {**UNSIGNED, "RELEASE.json.dsse": ENVELOPE}
 
 
 def test_what_was_written_stands_there_once_it_is_published(place: Place) -> None:
@@ -93,6 +96,15 @@ def test_a_signed_release_stays_where_the_new_one_lacks_but_the_signature(place:
     assert place.publish(UNSIGNED) == Published(changed=False, signed=True)
     assert place.stands() == SIGNED
     assert place.reporter.warnings == []
+
+
+@pytest.mark.parametrize("what", [b"", b"signature", ENVELOPE[:-9], ENVELOPE.replace(b'payload": "c', b'payload": "d')])
+def test_what_does_not_sign_the_release_beside_it_is_no_signature(place: Place, what: bytes) -> None:
+    place.publish({**UNSIGNED, "RELEASE.json.dsse": what})
+    assert place.publish(UNSIGNED) == Published(changed=True, signed=False)
+    assert place.stands() == UNSIGNED
+    (warning,) = place.reporter.warnings
+    assert "RELEASE.json.dsse: signs another RELEASE.json or nothing, and was removed" in warning
 
 
 def test_a_signed_release_that_another_replaces_unsigned_is_warned_of(place: Place) -> None:
