@@ -81,6 +81,19 @@ def test_the_three_commands_answer_people_and_machines(built: ImageFixture, cosm
     assert "removed 0 files" in cosmos("store", "gc", *home).ok().out
 
 
+def test_what_a_killed_build_left_is_collected_and_nothing_useful_goes_for_it(
+    built: ImageFixture, cosmos: Cosmos
+) -> None:
+    left, home, before = built.home / "store/temporary/left", ("--home", built.home), kept(built.home)
+    left.write_bytes(bytes(1_000_000))
+    planned = cosmos("store", "gc", *home, "--limit", "500000", "--dry-run", "--json").json()
+    assert left.exists()
+    done = cosmos("store", "gc", *home, "--limit", "500000", "--json").json()
+    assert done["removed"] == planned["removed"] == [{"path": "temporary/left", "size-bytes": 1_000_000}]
+    assert kept(built.home) == before
+    assert done["size-bytes"] == cosmos("store", "stat", *home, "--json").json()["size-bytes"] <= 500_000
+
+
 def test_a_home_without_a_store_has_nothing_to_look_after(tmp_path: Path, cosmos: Cosmos) -> None:
     for command in ("gc", "check", "stat"):
         cosmos("store", command, "--home", tmp_path / "nowhere").ok()

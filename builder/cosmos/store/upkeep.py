@@ -2,7 +2,8 @@
 
 `collect` removes files of the store until the rest is within a limit, the least recently used first. A file's time of
 change is the time of its last use: `StoreFolder.hold` says who sets it. Everything in a store can be fetched or made
-again, so everything may go: blobs, results with a file of their own, and batches. A batch goes as a whole.
+again, so everything may go: blobs, results with a file of their own, and batches. A batch goes as a whole. Before them
+goes what killed writers left, within the limit as well: nobody can use it.
 
 No command may use the store meanwhile. `collect` holds `ROOT/users` alone for this, which every builder holds together
 with others from its first look into the store to its end. If a builder has it, `collect` removes nothing and says so.
@@ -100,7 +101,7 @@ def items(store: StoreFolder) -> list[Item]:
 def collect(store: StoreFolder, limit_bytes: int, *, dry_run: bool = False) -> Collected:
     """Remove what was used least recently until the store has at most `limit_bytes`; with `dry_run`, only say what.
 
-    Raises `WorldFailed`, and removes nothing, if another command is using the store.
+    What killed writers left goes first. Raises `WorldFailed`, and removes nothing, if another command is using the store.
     """
     if dry_run or not store.folder.is_there():
         return _chosen(store, limit_bytes)
@@ -158,7 +159,8 @@ def _alone(store: StoreFolder) -> Iterator[None]:
 def _chosen(store: StoreFolder, limit_bytes: int) -> Collected:
     found = items(store)
     size_bytes = left = sum(item.size_bytes for item in found)
-    removed: list[Item] = []
+    removed = [item for item in found if item.kind == "temporary"]
+    left -= sum(item.size_bytes for item in removed)
     for item in sorted((item for item in found if item.kind in _GOES), key=attrgetter("used", "shown")):
         if left <= limit_bytes:
             break

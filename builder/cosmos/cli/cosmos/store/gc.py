@@ -42,8 +42,8 @@ class _Size(click.ParamType[int]):
 def store_gc(limit: int | None, dry_run: bool, home: Path | None, as_json: bool) -> None:
     """Remove files of the store until it is within its limit, the least recently used first.
 
-    What went is fetched or made again when a build needs it. While another command uses the store, nothing is removed
-    (exit 5).
+    What killed commands left unfinished goes first. What went is fetched or made again when a build needs it. While
+    another command uses the store, nothing is removed (exit 5).
     """
     place = home_at(home)
     limit_bytes = limit_of(place) if limit is None else limit
