@@ -401,7 +401,19 @@ def test_with_trust_stat_a_file_with_the_same_stat_is_not_read(built: ImageFixtu
     first = build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]
     again = build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]
     assert first["hashed"] == first["files"]
-    assert again["hashed"] < 5  # what is not there has no stat
+    assert again == {"files": first["files"], "hashed": 0}
+    os.utime(built.folder / "image.toml", ns=(0, 0))
+    age(built.folder.parent)
+    for hashed in (1, 0):
+        assert build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]["hashed"] == hashed
+
+
+def test_a_file_that_is_not_there_is_not_said_to_be_hashed(built: ImageFixture, cosmos: Cosmos) -> None:
+    looked = build(built, cosmos, "--json").json()["looked-at"]
+    files = [path for path in built.folder.parent.rglob("*") if path.is_file() and "store" not in path.parts]
+    others = {"lock", "store.key", "given-trust.toml", "release.key", "release.pub"}
+    wanted = [path for path in files if path.name not in others and path.parent.name != "snapshots"]
+    assert looked == {"files": len(wanted), "hashed": len(wanted)}
 
 
 @pytest.mark.parametrize("path", ["galaxy/packages/base-1.2.0.tar.zst", "image/out/manifest.txt", "image/image.toml"])

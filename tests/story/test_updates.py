@@ -121,6 +121,9 @@ def test_a_simulation_has_the_sizes_of_each_way(update: Update, delta: Path, cos
     told = cosmos("delta", "--simulate", update.old, update.new).ok().out.splitlines()
     assert told[0].split()[:2] == ["layers", "frames"]
     assert f"{image:,}" in told[1] and first["patches-share"] in told[1]
+    for words in (("--whole", "tool"), ("--installed",)):
+        refused = cosmos("delta", "--simulate", update.old, update.new, *words).fails(2)
+        assert "leave --whole and --installed out" in refused.err, "the numbers would be those of another delta"
 
 
 def test_a_delta_is_never_larger_than_the_release_even_if_everything_changed(

@@ -52,6 +52,8 @@ def delta(
     if simulates:
         if file is not None or key_file is not None:
             raise click.UsageError("--simulate writes nothing: leave -o and --key out")
+        if whole or installed:
+            raise click.UsageError("--simulate is of a plain delta: leave --whole and --installed out")
         _say_simulated([simulate(Side(old), Side(new), reporter) for old in olds], as_json)
         return
     if len(olds) > 1:

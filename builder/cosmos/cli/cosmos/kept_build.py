@@ -18,6 +18,7 @@ from cosmos.cli.terminal import surroundings
 from cosmos.digest import Digest
 from cosmos.image.home_config import home_settings
 from cosmos.image.kept_release import (
+    ABSENT,
     Kept,
     Place,
     Places,
@@ -167,8 +168,9 @@ def look_at(asked: Question, key: Digest, instead: str, *, is_release: bool = Tr
         if kept.terms != asked.terms():  # a freeze that has something to do need not know
             return "the program, its options or the machine"
         _keep_stats(store, key, kept, seen)
-    hashed = sum(1 for place, one in seen.items() if not asked.trusts_stat or not kept.rows[place].stat or not one.stat)
-    return Look(kept=kept, files=len(seen), hashed=hashed)
+    there = {place: one for place, one in seen.items() if one.what != ABSENT}
+    by_stat = sum(one.stat != "" and one.stat == kept.rows[place].stat for place, one in there.items())
+    return Look(kept=kept, files=len(there), hashed=len(there) - (by_stat if asked.trusts_stat else 0))
 
 
 def known_files(asked: Question) -> Mapping[Place, Seen]:
