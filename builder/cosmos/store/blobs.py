@@ -119,17 +119,17 @@ class StoreFolder:
     def get(self, digest: Digest, size_bytes: int) -> Content:
         """Return the blob, hashed again; a large one stays on the disk.
 
-        Raises `NotStored` if it is missing; removes a damaged one: `Damaged`.
+        Raises `NotStored` if it is missing; removes a damaged one: `Damaged`, or `WorldFailed` if it cannot.
         """
         data = self.unchecked(digest, size_bytes)
         if len(data) == size_bytes and content_digest(data) == digest:
             return data
-        self.remove_if_damaged(digest, size_bytes)
-        raise Damaged(
-            digest,
-            f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {content_digest(data)}",
-            hint="it was removed; run the same command once more to fetch it again",
-        )
+        problem = f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {content_digest(data)}"
+        try:
+            self.remove_if_damaged(digest, size_bytes)
+        except WorldFailed as error:  # as on a medium that is read-only
+            raise WorldFailed(error.where, f"{problem}; it {error.problem}", hint=error.hint) from error
+        raise Damaged(digest, problem, hint="it was removed; run the same command once more to fetch it again")
 
     def unchecked(self, digest: Digest, size_bytes: int) -> Content:  # noqa: ARG002 a store elsewhere asks by both
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""

@@ -101,7 +101,8 @@ def items(store: StoreFolder) -> list[Item]:
 def collect(store: StoreFolder, limit_bytes: int, *, dry_run: bool = False) -> Collected:
     """Remove what was used least recently until the store has at most `limit_bytes`; with `dry_run`, only say what.
 
-    What killed writers left goes first. Raises `WorldFailed`, and removes nothing, if another command is using the store.
+    What killed writers left goes first. Raises `WorldFailed`, and removes nothing, if another command is using the
+    store.
     """
     if dry_run or not store.folder.is_there():
         return _chosen(store, limit_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from cosmos.canon import digest_of
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.store import blobs
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Damaged
 from cosmos.store.upkeep import InUse, check, collect, collect_if_free, items
@@ -123,6 +125,21 @@ def test_a_check_names_each_damaged_blob_and_removes_it(tmp_path: Path, damage: 
     assert not store.has(bad, 100)
     assert store.get(good, 100) == b"c" * 100
     assert check(store).damaged == ()
+
+
+def test_a_damaged_blob_on_a_medium_that_is_read_only_is_said_to_be_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (digest,) = filled(tmp_path, b"a" * 100)
+    overwrite(file_of(tmp_path, digest), b"b" * 100)
+    monkeypatch.setattr(blobs.os, "rename", refuse)
+    for asked in (lambda: StoreFolder(tmp_path).get(digest, 100), lambda: check(StoreFolder(tmp_path))):
+        with pytest.raises(WorldFailed, match=r"copy is damaged: want 100 .*; it cannot be written: read-only") as told:
+            asked()
+        assert told.value.where == str(file_of(tmp_path, digest))
 
 
 def test_a_check_names_a_damaged_result_and_a_blob_in_another_s_place(tmp_path: Path) -> None:
