@@ -21,9 +21,10 @@ sys.addaudithook(lambda event, words: opened.append(str(words[0])) if event == "
 print(sorted({{name.rpartition("/")[2] for name in opened if name.endswith(".lua")}}))
 """
 VERSION = """
-from cosmos.cli.cosmos.main import main
+from cosmos.cli.cosmos.main import program
+from cosmos.cli.endings import run
 sys.argv = ["cosmos", "--version"]
-try: main()
+try: run(program, "cosmos")
 except SystemExit: pass
 """
 

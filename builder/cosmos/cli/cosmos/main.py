@@ -17,8 +17,8 @@ from typing import Final, NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli.endings import run
 from cosmos.cli.lazy import LazyGroup
+from cosmos.cli.leaving import run_and_leave
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
@@ -406,5 +406,5 @@ program.loaders = _COMMANDS
 def main() -> NoReturn:
     """Run the called program: `stellar` if the file has this name, otherwise `cosmos`."""
     if PurePath(sys.argv[0]).name.startswith("stellar"):
-        run(_stellar(), "stellar", sys.argv[1:])
-    run(program, "cosmos", sys.argv[1:])
+        run_and_leave(_stellar(), "stellar", sys.argv[1:])
+    run_and_leave(program, "cosmos", sys.argv[1:])

@@ -11,8 +11,8 @@ from typing import Final, NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli.endings import run
 from cosmos.cli.lazy import LazyGroup
+from cosmos.cli.leaving import run_and_leave
 
 _HELP = """Make, check, sign and index stars and galaxies.
 
@@ -159,4 +159,4 @@ stellar.loaders = _COMMANDS
 
 def main() -> NoReturn:
     """Run the program."""
-    run(stellar, "stellar")
+    run_and_leave(stellar, "stellar")
