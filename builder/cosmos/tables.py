@@ -14,7 +14,6 @@ import copy
 import gc
 import json
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NoReturn, TypeVar, overload
@@ -91,6 +90,8 @@ class Table:
             plain = plain_document(text) if is_light_plain_toml(data, text) else None
             if plain is not None:  # no deeper than it may be: see there
                 return cls(plain, source)
+            import tomllib  # 5 ms, for a document that a person wrote alone
+
             demand_light_toml(data, text, ratio)
             document = tomllib.loads(text)
             _demand_bounded(document, MAX_DOCUMENT_DEPTH)

@@ -25,7 +25,7 @@ LARGE: Final = (
 )
 
 FILES: Final = {"ctypes"}  # writes durably: renameat2, prctl
-DOCUMENTS: Final = FILES | {"hashlib", "tomllib"}
+DOCUMENTS: Final = FILES | {"hashlib"}
 IMAGES: Final = DOCUMENTS | {"zstandard"}
 KEYS: Final = DOCUMENTS | {"nacl"}
 GALAXIES: Final = KEYS | {"socket"}
