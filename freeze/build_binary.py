@@ -185,7 +185,9 @@ def answer(command: Sequence[str], environment: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def put_in_place(places: Places, new: Path, contents: Mapping[str, object], made_of: Mapping[str, str]) -> None:
+def put_in_place(
+    places: Places, new: Path, contents: Mapping[str, object], made_of: Mapping[str, str], python: Interpreter
+) -> None:
     """Move the new binary to its place. The stamp is removed first and written last."""
     places.stamp.unlink(missing_ok=True)
     libraries = json.loads((places.work / "work" / "cosmos" / "libraries.json").read_text())
@@ -193,9 +195,9 @@ def put_in_place(places: Places, new: Path, contents: Mapping[str, object], made
     (places.work / "contents.new").unlink()
     new.chmod(0o755)
     new.replace(places.binary)
-    places.stamp.write_text(
-        json.dumps({"binary": sha256(places.binary), "libraries": libraries, "inputs": made_of}, indent=1)
-    )
+    packages = {} if python.is_host_s else dict(python.identity)  # images/expected.py reads them
+    stamp = {"binary": sha256(places.binary), "libraries": libraries, "packages": packages, "inputs": made_of}
+    places.stamp.write_text(json.dumps(stamp, indent=1))
 
 
 @contextlib.contextmanager
@@ -224,7 +226,7 @@ def build(places: Places, wheels: Path | None, debs: Path | None, *, this_python
     new = freeze(places, python)
     contents = examine(places, python, new)
     refuse_what_does_not_start(places, new)
-    put_in_place(places, new, contents, made_of)
+    put_in_place(places, new, contents, made_of, python)
     lay_out_star(places)
     return True
 
