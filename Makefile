@@ -9,7 +9,9 @@ IMAGE ?= images/rescue
 APT_SOURCES ?=
 # A test waits for the disk, a boot or another process for half of its time, so one more runs beside those that compute.
 TEST_JOBS = $(shell echo $$(($(JOBS) + 1)))
-JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
+ifndef JOBS
+JOBS := $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
+endif
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules
@@ -24,6 +26,8 @@ export LC_ALL := C.UTF-8
 export TZ := UTC
 # The user's own home must not change the build.
 unexport COSMOS_HOME
+# A start of cosmos without bytecode takes twice as long, and `make` starts it a dozen times.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
