@@ -267,9 +267,13 @@ def joined(frames: Mapping[str, bytes], sizes: Mapping[str, int]) -> bytes:
 
 
 def framed(name: str, content: bytes, ahead: Path | None = None) -> bytes:
-    """Return the zstd frame of a piece. One in the folder `ahead` is taken, or put there (frames_ahead.py)."""
+    """Return the zstd frame of a piece. One in the folder `ahead` is taken, or put there (frames_ahead.py).
+
+    Its name there says what made it: this zstandard, with this zstd in it, at this level.
+    """
     packed = called_by_place(content) if name in CALLS_BY_PLACE else content
-    kept = ahead / hashlib.sha256(packed).hexdigest() if ahead is not None else None
+    made_by = (zstandard.__version__, *zstandard.ZSTD_VERSION, LEVEL)
+    kept = ahead / "-".join([hashlib.sha256(packed).hexdigest(), *map(str, made_by)]) if ahead is not None else None
     if kept is not None and kept.exists():
         return kept.read_bytes()
     frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(packed)

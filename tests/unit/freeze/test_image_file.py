@@ -103,6 +103,12 @@ def test_a_frame_that_was_made_ahead_is_taken_for_exactly_its_bytes(
     assert image_file.image([*pieces, ("code", b"c" * 501)], tmp_path) == image_file.image(
         [*pieces, ("code", b"c" * 501)]
     )
+    before = {*tmp_path.iterdir()}
+    for name, value in (("__version__", "0.1"), ("ZSTD_VERSION", (1, 4, 9))):
+        with monkeypatch.context() as patch:
+            patch.setattr(image_file.zstandard, name, value)
+            image_file.framed("libc.so.6", pieces[1][1], tmp_path)
+    assert len({*tmp_path.iterdir()} - before) == 2, "a frame of another zstandard was taken"
     monkeypatch.setattr(image_file.zstandard, "ZstdCompressor", None)
     assert image_file.image(pieces, tmp_path) == whole
 
