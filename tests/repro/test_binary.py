@@ -413,6 +413,7 @@ from pathlib import Path
 import build_binary
 root, build, debs, wheels = map(Path, sys.argv[1:])
 places = build_binary.Places(root=root, build=build)
+places.work.mkdir(parents=True)
 python = replace(build_binary.of_suite(places, debs), target=None)
 new = build_binary.freeze(places, python, wheels, lambda: None)
 build_binary.examine(places, python, new)
