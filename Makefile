@@ -242,12 +242,13 @@ build-stars = $(if $(call changed,$1),mkdir -p $(ARCHIVES) && rm -f $(patsubst %
 	$(BIN)/stellar build-star $(addprefix $2/,$(call changed,$1)) --out $(ARCHIVES) --home $(HOME_FOLDER) --level 3 --progress plain \
 	$(SOURCES_OPTION) >/dev/null)
 
-$(MADE)/debian-stars: stars $(STAR_FILES) $(MAKERS) | $(VENV)/run.stamp
+# The keys first: while apt fetches its lists for the binary, the stars would wait for it.
+$(MADE)/debian-stars: stars $(STAR_FILES) $(MAKERS) | $(VENV)/run.stamp $(HOME_FOLDER)/trust/trust.toml
 	@mkdir -p $(@D)
 	@$(call build-stars,$(filter-out cosmos,$(STARS)),stars)
 	@touch $@
 
-$(MADE)/stars: $(MADE)/debian-stars build/stars/cosmos/star.toml $(MAKERS)
+$(MADE)/stars: build/stars/cosmos/star.toml $(MADE)/debian-stars $(MAKERS)
 	@$(call build-stars,cosmos,build/stars)
 	@touch $@
 
