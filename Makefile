@@ -9,7 +9,9 @@ IMAGE ?= images/rescue
 APT_SOURCES ?=
 # A test waits for the disk, a boot or another process for half of its time, so one more runs beside those that compute.
 TEST_JOBS = $(shell echo $$(($(JOBS) + 1)))
-JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
+ifndef JOBS
+JOBS := $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
+endif
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules
@@ -24,6 +26,8 @@ export LC_ALL := C.UTF-8
 export TZ := UTC
 # The user's own home must not change the build.
 unexport COSMOS_HOME
+# A start of cosmos without bytecode takes twice as long, and `make` starts it a dozen times.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -233,17 +237,18 @@ changed = $(sort $(if $(filter $(MAKERS),$?),$1) \
 	$(filter $1,$(foreach file,$(patsubst build/%,%,$(filter-out $(MAKERS),$?)),$(word 2,$(subst /, ,$(file))))) \
 	$(foreach star,$1,$(if $(wildcard $(ARCHIVES)/$(star)-[0-9]*),,$(star))))
 # $(call build-stars,STARS,FOLDER): build those of the stars in the folder that changed. Two commands at work have no
-# place for a line that moves.
+# place for a line that moves. The archives stay on this machine, so level 3 will do: 6 % larger, in two thirds of the time.
 build-stars = $(if $(call changed,$1),mkdir -p $(ARCHIVES) && rm -f $(patsubst %,$(ARCHIVES)/%-[0-9]*,$(call changed,$1)) && \
-	$(BIN)/stellar build-star $(addprefix $2/,$(call changed,$1)) --out $(ARCHIVES) --home $(HOME_FOLDER) --progress plain \
+	$(BIN)/stellar build-star $(addprefix $2/,$(call changed,$1)) --out $(ARCHIVES) --home $(HOME_FOLDER) --level 3 --progress plain \
 	$(SOURCES_OPTION) >/dev/null)
 
-$(MADE)/debian-stars: stars $(STAR_FILES) $(MAKERS) | $(VENV)/run.stamp
+# The keys first: while apt fetches its lists for the binary, the stars would wait for it.
+$(MADE)/debian-stars: stars $(STAR_FILES) $(MAKERS) | $(VENV)/run.stamp $(HOME_FOLDER)/trust/trust.toml
 	@mkdir -p $(@D)
 	@$(call build-stars,$(filter-out cosmos,$(STARS)),stars)
 	@touch $@
 
-$(MADE)/stars: $(MADE)/debian-stars build/stars/cosmos/star.toml $(MAKERS)
+$(MADE)/stars: build/stars/cosmos/star.toml $(MADE)/debian-stars $(MAKERS)
 	@$(call build-stars,cosmos,build/stars)
 	@touch $@
 

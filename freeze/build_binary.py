@@ -17,22 +17,21 @@ import contextlib
 import fcntl
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
 import launching
-from exact_venv import ensure_venv
-from interpreters import Interpreter, has_apt, of_suite, running, suite
+from exact_venv import Ahead, ensure_venv, locked_packages, packages_ahead
+from interpreters import Interpreter, has_apt, of_suite, running, suite, unpack
 from needs import Builder, refuse_what_cannot_be_frozen
-from places import SYSTEM_PATH, BuildError, Places, run, say, sha256
+from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
 from star_layout import lay_out_star, star_is_current
 
 FREEZE = Path(__file__).resolve().parent
@@ -45,8 +44,9 @@ _MISSING = re.compile(r"^(?:missing|excluded) module named (\S+) - imported by (
 
 def inputs(places: Places, *, host_s: bool) -> dict[str, str]:
     """Return the inputs of the binary except the libraries: the digest of our own files, and the Python."""
-    ours = places.root / "builder" / "cosmos"
-    sources = sorted(path for kind in ("py", "lua", "html", "css") for path in ours.rglob(f"*.{kind}"))
+    below = os.walk(places.root / "builder" / "cosmos")
+    kinds = (".py", ".lua", ".html", ".css")
+    sources = sorted(Path(folder, name) for folder, _, names in below for name in names if name.endswith(kinds))
     recipe = [*sorted(FREEZE.glob("*.py")), *sorted((FREEZE / "launcher").glob("*.*"))]
     recipe += [FREEZE / "cosmos.spec", places.requirements]
     files = {str(path.relative_to(places.root)): sha256(path) for path in [*sources, *recipe]}
@@ -68,23 +68,50 @@ def is_current(places: Places, now: Mapping[str, str]) -> bool:
         return False
 
 
-def freeze(places: Places, python: Interpreter) -> Path:
-    """Make the new binary, still in its temporary place, and return its path."""
-    say("building (PyInstaller)")
+def freeze(places: Places, python: Interpreter, wheels: Path | None, ahead: Ahead) -> Path:
+    """Make the new binary, still in its temporary place, and return its path.
+
+    Pip and PyInstaller use one processor. So the largest libraries are compressed beside them, and what the link needs
+    is unpacked.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
     for name in ("home", "tmp", "work", "dist"):
         shutil.rmtree(places.work / name, ignore_errors=True)
         (places.work / name).mkdir(parents=True)
     with ThreadPoolExecutor() as beside:
-        ahead = beside.submit(launching.compress_ahead, places, python, python.target) if python.target else None
+        others = [beside.submit(unpack, places, python.packed, "unpack-compiler.log")]
+        packs = packing_python(places)
+        if python.target and packs:
+            others.append(beside.submit(launching.compress_ahead, places, python.target, packs))
+        ensure_venv(places, python, wheels, ahead)
+        if python.target and not packs:
+            packs = (str(places.venv / "bin" / "python"), python.environment(places))
+            others.append(beside.submit(launching.compress_ahead, places, python.target, packs))
+        say("building (PyInstaller)")
         run_pyinstaller(places, python)
-    if ahead is not None:
-        ahead.result()
+    for other in others:
+        other.result()
     if not python.is_host_s:
         refuse_libraries_of_the_host(places)
     refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
     if python.target:
         launching.link(places, python, python.target)
     return places.work / "dist" / "cosmos"
+
+
+def packing_python(places: Places) -> launching.Packing | None:
+    """Return the running Python and its environment, if it has the very zstandard that is locked: it is there at once.
+
+    A frame of another zstandard would not be taken (image_file.py).
+    """
+    locked = locked_packages(places.requirements.read_text())["zstandard"]
+    from importlib import metadata  # here, because it takes as long as to see that nothing changed
+
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        if metadata.version("zstandard") == locked:
+            return sys.executable, plain_environment(places)
+    return None
 
 
 def run_pyinstaller(places: Places, python: Interpreter) -> None:
@@ -161,6 +188,7 @@ def examine(places: Places, python: Interpreter, binary: Path) -> dict[str, obje
 def refuse_what_does_not_start(places: Places, binary: Path) -> None:
     """Raise unless the binary answers to both of its names and every compiled part in it works."""
     say("starting it")
+    import tempfile
     import tomllib  # here, so that an older Python gets as far as being refused in words
 
     version = tomllib.loads((places.root / "pyproject.toml").read_text())["project"]["version"]
@@ -185,7 +213,9 @@ def answer(command: Sequence[str], environment: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def put_in_place(places: Places, new: Path, contents: Mapping[str, object], made_of: Mapping[str, str]) -> None:
+def put_in_place(
+    places: Places, new: Path, contents: Mapping[str, object], made_of: Mapping[str, str], python: Interpreter
+) -> None:
     """Move the new binary to its place. The stamp is removed first and written last."""
     places.stamp.unlink(missing_ok=True)
     libraries = json.loads((places.work / "work" / "cosmos" / "libraries.json").read_text())
@@ -193,9 +223,9 @@ def put_in_place(places: Places, new: Path, contents: Mapping[str, object], made
     (places.work / "contents.new").unlink()
     new.chmod(0o755)
     new.replace(places.binary)
-    places.stamp.write_text(
-        json.dumps({"binary": sha256(places.binary), "libraries": libraries, "inputs": made_of}, indent=1)
-    )
+    packages = {} if python.is_host_s else dict(python.identity)  # images/expected.py reads them
+    stamp = {"binary": sha256(places.binary), "libraries": libraries, "packages": packages, "inputs": made_of}
+    places.stamp.write_text(json.dumps(stamp, indent=1))
 
 
 @contextlib.contextmanager
@@ -209,22 +239,24 @@ def alone(places: Places) -> Iterator[IO[str]]:
 
 def build(places: Places, wheels: Path | None, debs: Path | None, *, this_python: bool) -> bool:
     """Build the binary and the star if they are missing or old; return whether anything was built."""
-    builder = Builder.here()
-    host_s = this_python or not has_apt(builder)
+    host_s = this_python or not has_apt()
     made_of = inputs(places, host_s=host_s)
     if is_current(places, made_of):
         if not star_is_current(places):
             lay_out_star(places)
         return False
     if host_s:
-        refuse_what_cannot_be_frozen(builder)
-    (places.work / "tmp").mkdir(exist_ok=True)
-    python = running() if host_s else of_suite(places, debs)
-    ensure_venv(places, python, wheels)
-    new = freeze(places, python)
-    contents = examine(places, python, new)
-    refuse_what_does_not_start(places, new)
-    put_in_place(places, new, contents, made_of)
+        refuse_what_cannot_be_frozen(Builder.here())
+    with contextlib.nullcontext(lambda: None) if host_s else packages_ahead(places, wheels) as ahead:
+        python = running() if host_s else of_suite(places, debs)
+        new = freeze(places, python, wheels, ahead)
+    from concurrent.futures import ThreadPoolExecutor  # here, because most runs build nothing
+
+    with ThreadPoolExecutor() as beside:
+        starts = beside.submit(refuse_what_does_not_start, places, new)
+        contents = examine(places, python, new)
+    starts.result()
+    put_in_place(places, new, contents, made_of, python)
     lay_out_star(places)
     return True
 

@@ -128,9 +128,13 @@ def check_binary() -> None:
     from cosmos.nova.templates import rendered
 
     importer = sys.modules.get("importer")  # of our launcher
-    for name in importer.pieces.code if importer else ():
-        if name.startswith("cosmos."):
-            importlib.import_module(name)
+    if importer:
+        importer.pieces.imports += 1  # else the pieces are forgotten after each import, and unpacked for the next
+        for name in importer.pieces.code:
+            if name.startswith("cosmos."):
+                importlib.import_module(name)
+        importer.pieces.imports -= 1
+        importer.pieces.unpacked.clear()
     has_shm = os.access("/dev/shm", os.W_OK)  # noqa: S108 - where the kernel keeps semaphores
     words = b"the same bytes, each time\n" * 64
     key = nacl.signing.SigningKey(bytes(32))

@@ -127,66 +127,44 @@ class Module:
         return self.shown.endswith("/__init__.py")
 
 
-class WithoutDocstrings(ast.NodeTransformer):
-    """Take docstrings out of a module. A class keeps a short one, because `dataclasses` makes one where it is missing.
+def make_small(node: ast.AST, *, keeps_docstrings: bool) -> None:
+    """Take docstrings and the types in the heads of functions out of a module: nothing reads them while a program runs.
 
-    Making it takes as long as all else that `dataclasses` does for the class.
+    A class keeps a short docstring, because `dataclasses` makes one where it is missing, and that takes as long as all
+    else that it does for the class. The types in a class stay: the fields of dataclasses and of named tuples are made
+    from them. Only statements are walked, because no head of a function lies in an expression.
     """
-
-    def visit_Module(self, node: ast.Module) -> ast.AST:
-        return self._without(node, None)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._without(node, None)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._without(node, None)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self._without(node, ".")
-
-    def _without(self, node: Documented, instead: str | None) -> ast.AST:
-        if ast.get_docstring(node, clean=False) is not None:
-            first = node.body[0]
-            if instead is not None:
-                node.body[0] = ast.copy_location(ast.Expr(ast.copy_location(ast.Constant(instead), first)), first)
-            elif len(node.body) > 1 or isinstance(node, ast.Module):
-                del node.body[0]
-            else:
-                node.body[0] = ast.copy_location(ast.Pass(), first)
-        self.generic_visit(node)
-        return node
-
-
-class WithoutAnnotations(ast.NodeTransformer):
-    """Take the types out of the heads of functions: nothing reads them while a program runs. Those of a class stay.
-
-    The fields of a dataclass and of a named tuple are made from the annotations of its class.
-    """
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._without(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._without(node)
-
-    def _without(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         given = node.args
         for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
             if one is not None:
                 one.annotation = None
         node.returns = None
-        self.generic_visit(node)
-        return node
+    if not keeps_docstrings and isinstance(node, Documented) and ast.get_docstring(node, clean=False) is not None:
+        drop_docstring(node)
+    for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+        below = getattr(node, field, ())
+        for one in below if isinstance(below, list) else ():  # an IfExp or a Lambda has one expression there
+            make_small(one, keeps_docstrings=keeps_docstrings)
+
+
+def drop_docstring(node: Documented) -> None:
+    """Take the docstring out, or put the shortest in its place."""
+    first = node.body[0]
+    if isinstance(node, ast.ClassDef):
+        node.body[0] = ast.copy_location(ast.Expr(ast.copy_location(ast.Constant("."), first)), first)
+    elif len(node.body) > 1 or isinstance(node, ast.Module):
+        del node.body[0]
+    else:
+        node.body[0] = ast.copy_location(ast.Pass(), first)
 
 
 def compiled(name: str, source: Path, *, keeps_docstrings: bool) -> Module:
     """Return a module."""
     is_package = source.name == "__init__.py"
     shown = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-    tree = WithoutAnnotations().visit(ast.parse(source.read_bytes(), shown))
-    if not keeps_docstrings:
-        tree = WithoutDocstrings().visit(tree)
+    tree = ast.parse(source.read_bytes(), shown)
+    make_small(tree, keeps_docstrings=keeps_docstrings)
     code = compile(tree, shown, "exec", dont_inherit=True, optimize=0)
     return Module(name=name, shown=shown, code=marshal.dumps(code))
 
@@ -289,9 +267,13 @@ def joined(frames: Mapping[str, bytes], sizes: Mapping[str, int]) -> bytes:
 
 
 def framed(name: str, content: bytes, ahead: Path | None = None) -> bytes:
-    """Return the zstd frame of a piece. One in the folder `ahead` is taken, or put there (frames_ahead.py)."""
+    """Return the zstd frame of a piece. One in the folder `ahead` is taken, or put there (frames_ahead.py).
+
+    Its name there says what made it: this zstandard, with this zstd in it, at this level.
+    """
     packed = called_by_place(content) if name in CALLS_BY_PLACE else content
-    kept = ahead / hashlib.sha256(packed).hexdigest() if ahead is not None else None
+    made_by = (zstandard.__version__, *zstandard.ZSTD_VERSION, LEVEL)
+    kept = ahead / "-".join([hashlib.sha256(packed).hexdigest(), *map(str, made_by)]) if ahead is not None else None
     if kept is not None and kept.exists():
         return kept.read_bytes()
     frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(packed)
@@ -371,7 +353,8 @@ def all_pieces(collected: Path, target: Path, program: Path) -> Iterator[tuple[s
     yield "first", first_piece(first)
     yield from code_pieces(rest)
     ours = [module.name for module in rest if module.name.partition(".")[0] in ("cosmos", "click")]
-    yield from made_by_imports(ours, SOURCES.parents[1] / "builder").items()
+    codes = {module.name: module.code for module in rest}
+    yield from made_by_imports(ours, SOURCES.parents[1] / "builder", codes).items()
 
 
 if __name__ == "__main__":

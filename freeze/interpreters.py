@@ -14,11 +14,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from needs import Builder, libpython
+from needs import libpython
 from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
 
 VERSION = "3.11"  # the suite's own
@@ -51,6 +51,9 @@ PACKAGES = (
 COMPILER = ("gcc-12", "cpp-12", "libgcc-12-dev", "libgmp10", "libisl23", "libmpc3", "libmpfr6")
 TARGET = ("libc6", "libc6-dev", "libgcc-s1", f"libpython{VERSION}-dev", "libzstd-dev", "linux-libc-dev")
 
+# What only the link of the binary needs, half a minute later. To unpack these takes twice as long as all others.
+FOR_THE_LINK = (*COMPILER, "libc6-dev", f"libpython{VERSION}-dev", "libzstd-dev", "linux-libc-dev")
+
 
 def packages() -> tuple[str, ...]:
     """Return the packages to fetch on this machine: the launcher is for x86-64 only."""
@@ -61,9 +64,10 @@ def packages() -> tuple[str, ...]:
 class Interpreter:
     """A Python that can be frozen. `identity` names it, `libraries` are the folders of the libraries that it loads.
 
-    `pip` is the pip to install with, a folder inside a wheel; None if virtual environments bring their own. `path` is
+    `pip` is the pip to install with, a folder; None if virtual environments bring their own. `path` is
     the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary. `target` holds
-    the C library that the launcher brings along, and its headers; None if the binary has no launcher of ours.
+    the C library that the launcher brings along, and its headers; None if the binary has no launcher of ours. `packed`
+    are the packages that the link alone needs, each with the folder to unpack it to.
     """
 
     program: Path
@@ -73,6 +77,7 @@ class Interpreter:
     pip: Path | None
     is_host_s: bool
     target: Path | None = None
+    packed: tuple[tuple[Path, Path], ...] = ()
 
     def environment(self, places: Places) -> dict[str, str]:
         """Return the environment variables to run it, or a virtual environment of it, with."""
@@ -93,17 +98,19 @@ def running() -> Interpreter:
 
 
 def of_suite(places: Places, debs: Path | None) -> Interpreter:
-    """Return the suite's Python, fetched (or taken from the folder `debs`) and unpacked; raises `BuildError`."""
+    """Return the suite's Python, fetched (or taken from the folder `debs`) and unpacked; raises `BuildError`.
+
+    The packages that the link alone needs are still packed: `unpack` them.
+    """
     folder = debs or _fetched(places)
     root, target = places.work / "python", places.work / "target"
     archives = sorted(folder.glob("*.deb"))
     identity = {archive.name: sha256(archive) for archive in archives}
     shutil.rmtree(root, ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)
-    log = places.work / "unpack.log"
-    for archive in archives:
-        where = target if archive.name.partition("_")[0] in TARGET else root
-        run(["dpkg-deb", "--extract", str(archive), str(where)], environment=plain_environment(places), log=log)
+    packed = {archive: target if named(archive) in TARGET else root for archive in archives}
+    later = {archive: where for archive, where in packed.items() if named(archive) in FOR_THE_LINK}
+    unpack(places, packed.items() - later.items(), "unpack.log")
     program = root / f"usr/bin/python{VERSION}"
     wheels = sorted(root.glob("usr/share/python-wheels/pip-*.whl"))
     if not program.is_file() or not wheels:
@@ -114,10 +121,34 @@ def of_suite(places: Places, debs: Path | None) -> Interpreter:
         identity=identity,
         libraries=tuple(sorted(path for path in libraries if path.name.endswith("-linux-gnu"))),
         path=f"{root / 'usr/bin'}:{SYSTEM_PATH}",
-        pip=wheels[-1] / "pip",
+        pip=unpacked_pip(places, wheels[-1]),
         is_host_s=False,
         target=target if target.is_dir() else None,
+        packed=tuple(sorted(later.items())),
     )
+
+
+def named(archive: Path) -> str:
+    """Return the name of the package in a file."""
+    return archive.name.partition("_")[0]
+
+
+def unpack(places: Places, packed: Iterable[tuple[Path, Path]], log: str) -> None:
+    """Unpack packages, each into its folder."""
+    for archive, where in sorted(packed):
+        command = ["dpkg-deb", "--extract", str(archive), str(where)]
+        run(command, environment=plain_environment(places), log=places.work / log)
+
+
+def unpacked_pip(places: Places, wheel: Path) -> Path:
+    """Return the folder of pip's modules. From a wheel that is packed, Python compiles each of them twice."""
+    import zipfile  # here, because most runs build nothing
+
+    folder = places.work / "pip"
+    shutil.rmtree(folder, ignore_errors=True)
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(folder)
+    return folder / "pip"
 
 
 def suite(places: Places) -> str:
@@ -126,9 +157,9 @@ def suite(places: Places) -> str:
     return str(tomllib.loads(recipe.read_text())["suite"])
 
 
-def has_apt(builder: Builder) -> bool:
+def has_apt() -> bool:
     """Return whether packages can be fetched and unpacked here."""
-    return builder.machine in ("x86_64", "aarch64") and all(map(shutil.which, ("apt-get", "dpkg-deb")))
+    return platform.machine() in ("x86_64", "aarch64") and all(map(shutil.which, ("apt-get", "dpkg-deb")))
 
 
 def _fetched(places: Places) -> Path:

@@ -6,7 +6,7 @@ library: the kernel starts it in a system that holds nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from interpreters import VERSION, Interpreter
@@ -29,18 +29,17 @@ LARGEST = (f"libpython{VERSION}.so.1.0", "libcrypto.so.3", "libc.so.6", "libm.so
 OPENS = bytes.fromhex("b801010000 4889fe bf9cffffff 0f05")  # as in launcher/image.h
 
 
-def compress_ahead(places: Places, python: Interpreter, target: Path) -> None:
-    """Compress the largest libraries: PyInstaller uses one processor only."""
+Packing = tuple[str, Mapping[str, str]]  # a Python with the locked zstandard, and its environment
+
+
+def compress_ahead(places: Places, target: Path, packing: Packing) -> None:
+    """Compress the largest libraries with the given Python."""
     roots = (places.work / "python", target)
     found = {path.name: path for root in roots for path in root.rglob("*.so.*") if path.parent.name == TRIPLET}
-    run(
-        [
-            *(str(places.venv / "bin" / "python"), "-s", str(SOURCES.parent / "frames_ahead.py"), str(_ahead(places))),
-            *(str(found[name]) for name in LARGEST if name in found),
-        ],
-        environment=python.environment(places),
-        log=places.work / "ahead.log",
-    )
+    python, environment = packing
+    command = [python, "-s", str(SOURCES.parent / "frames_ahead.py"), str(_ahead(places))]
+    libraries = [str(found[name]) for name in LARGEST if name in found]
+    run([*command, *libraries], environment=environment, log=places.work / "ahead.log")
 
 
 def _ahead(places: Places) -> Path:

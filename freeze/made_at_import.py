@@ -4,13 +4,15 @@ Half of the time of an import goes into two things that give the same result eac
 `cosmos.records` write methods of a class as text and compile it, and `re` compiles the patterns of a module. This runs
 each import once, in the Python that is frozen, and returns both. `cosmos.records` compiles for the first object of a
 class; here it does so for each class. launcher/importer.py looks a text or pattern up before it is compiled; what is
-not listed is compiled as ever.
+not listed is compiled as ever. What is run is the code that the binary holds, so nothing is compiled twice.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.machinery
+import importlib.util
 import marshal
 import re
 import sys
@@ -30,10 +32,41 @@ def key_of(text: str) -> Key:
     return len(raw), zlib.crc32(raw), zlib.adler32(raw)
 
 
-def made_by_imports(names: Iterable[str], source_root: Path) -> dict[str, bytes]:
+class Compiled(importlib.machinery.SourceFileLoader):
+    """Load a module from its marshalled code instead of its file, and find the others of the same kind."""
+
+    def __init__(self, name: str, path: str, codes: Mapping[str, bytes]) -> None:
+        super().__init__(name, path)
+        self.code = codes[name]
+
+    def get_code(self, _name: str) -> CodeType:
+        code: CodeType = marshal.loads(self.code)  # noqa: S302 - our own build's output
+        return code
+
+
+class Finder:
+    """Find the modules whose code is given, below the folder of their sources."""
+
+    def __init__(self, codes: Mapping[str, bytes], source_root: Path) -> None:
+        self.codes, self.source_root = codes, source_root
+
+    def find_spec(
+        self, name: str, _path: object = None, _target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return the spec of a module; None for one whose code is not given, or whose source lies elsewhere."""
+        place = self.source_root / name.replace(".", "/")
+        source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if name not in self.codes or not source.is_file():
+            return None
+        loader = Compiled(name, str(source), self.codes)
+        return importlib.util.spec_from_file_location(name, source, loader=loader)
+
+
+def made_by_imports(names: Iterable[str], source_root: Path, codes: Mapping[str, bytes]) -> dict[str, bytes]:
     """Import the modules; return the piece "made", and the piece "methods" into which its first part points.
 
-    Raises `ValueError` if two texts have one key.
+    `codes` are marshalled codes by module: what lies below `source_root` is run from them. Raises `ValueError` if two
+    texts have one key.
     """
     texts: dict[str, CodeType] = {}
     patterns: dict[tuple[str | bytes, int], tuple[object, ...]] = {}
@@ -54,6 +87,8 @@ def made_by_imports(names: Iterable[str], source_root: Path) -> dict[str, bytes]
     _COMPILER.compile = compiled_and_kept
     re.purge()
     sys.path.insert(0, str(source_root))
+    finder = Finder(codes, source_root)
+    sys.meta_path.insert(0, finder)
     try:
         records = importlib.import_module("cosmos.records")
         vars(records)["exec"] = run
@@ -62,6 +97,7 @@ def made_by_imports(names: Iterable[str], source_root: Path) -> dict[str, bytes]
                 if isinstance(one, type) and dataclasses.is_dataclass(one):
                     records.compiled_init(one)
     finally:
+        sys.meta_path.remove(finder)
         del sys.path[0], vars(dataclasses)["exec"]
         vars(records).pop("exec", None)
         _COMPILER.compile = compiled

@@ -27,7 +27,7 @@ def lay_out_star(places: Places) -> None:
     for path in (places.star, *places.star.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path == program else 0o644)
-    (places.work / "star.sha256").write_text(star_digest(places))
+    (places.work / "star.sha256").write_text(star_digest(places, sha256(places.binary)))
 
 
 def for_this_machine(manifest: str, *, glibc: str, arch: str) -> str:
@@ -40,20 +40,20 @@ def for_this_machine(manifest: str, *, glibc: str, arch: str) -> str:
     return re.sub(r'(?m)^glibc-runtime = "[^"]*"', f'glibc-runtime = ">={glibc}"', manifest)
 
 
-def star_digest(places: Places) -> str:
-    """Return the digest of the star's source files and the binary."""
+def star_digest(places: Places, binary: str) -> str:
+    """Return the digest of the star's source files and of the binary's digest."""
     parts = [
         f"{path.relative_to(places.root)} {sha256(path)}"
         for path in sorted((places.root / "stars" / "cosmos").rglob("*.*"))
     ]
-    return hashlib.sha256("\n".join([*parts, sha256(places.binary)]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*parts, binary]).encode()).hexdigest()
 
 
 def star_is_current(places: Places) -> bool:
     """Return whether the star's folder holds this binary and this recipe."""
     try:
-        return (places.work / "star.sha256").read_text() == star_digest(places) and sha256(
-            places.star / STAR_PROGRAM
-        ) == sha256(places.binary)
+        binary = sha256(places.binary)
+        said = (places.work / "star.sha256").read_text()
+        return said == star_digest(places, binary) and sha256(places.star / STAR_PROGRAM) == binary
     except OSError:
         return False

@@ -413,10 +413,9 @@ from pathlib import Path
 import build_binary
 root, build, debs, wheels = map(Path, sys.argv[1:])
 places = build_binary.Places(root=root, build=build)
-(places.work / "tmp").mkdir(parents=True)
+places.work.mkdir(parents=True)
 python = replace(build_binary.of_suite(places, debs), target=None)
-build_binary.ensure_venv(places, python, wheels)
-new = build_binary.freeze(places, python)
+new = build_binary.freeze(places, python, wheels, lambda: None)
 build_binary.examine(places, python, new)
 build_binary.refuse_what_does_not_start(places, new)
 """

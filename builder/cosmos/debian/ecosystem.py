@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar, Self, TypeAlias
 
 from cosmos.debian.apt import Apt, AptRecord
 from cosmos.debian.contents import contents_of, origin_of
 from cosmos.debian.source import DebSource, find_packages, find_those_there_are
+from cosmos.digest import Digest
+from cosmos.limits import Budget
 from cosmos.model.names import Arch, Suite
 from cosmos.model.star import DEBIAN, Origin, SourceRules
 from cosmos.model.version import DebianVersion
@@ -32,6 +36,7 @@ class Debian:
 
     def __init__(self, open_apt: OpenApt) -> None:
         self._open_apt = open_apt
+        self._shared = SharedPackages()
 
     @classmethod
     def at(cls, outside: Outside) -> Self:
@@ -56,30 +61,61 @@ class Debian:
     def find(self, asked: Asked) -> DebianMaterial:
         """Return the packages that the sources name; raises `NoSolution`, `Malformed`, `WorldFailed`."""
         apt = self._open_apt(asked.arch, _suite(asked.beside))
-        return DebianMaterial(apt, find_packages(apt, [DebSource.parse(source) for source in asked.sources]))
+        records = find_packages(apt, [DebSource.parse(source) for source in asked.sources])
+        return DebianMaterial(apt, records, self._shared)
 
     def fetch_ahead(self, requests: Sequence[Asked]) -> None:
         """Fetch the packages of all these requests at once; raises `WorldFailed` or `Refused`.
 
         What cannot be found is left for `find` to tell.
         """
-        wanted: dict[tuple[Arch, Suite | None], dict[str, DebSource]] = {}
+        wanted: dict[tuple[Arch, Suite | None], Counter[str]] = {}
         for asked in requests:
-            place = wanted.setdefault((asked.arch, _suite(asked.beside)), {})
-            place |= {source: DebSource.parse(source) for source in asked.sources}
+            wanted.setdefault((asked.arch, _suite(asked.beside)), Counter()).update(asked.sources)
         for (arch, suite), sources in wanted.items():
             apt = self._open_apt(arch, suite)
-            records = find_those_there_are(apt, list(sources.values()))
+            records = find_those_there_are(apt, [DebSource.parse(source) for source in sources])
             apt.fetch(list({record.digest: record for record in records}.values()))
+            several = [DebSource.parse(source) for source, times in sources.items() if times > 1]
+            self._shared.expect(find_those_there_are(apt, several) if several else ())
+
+
+class SharedPackages:
+    """The last package that was read, if another star is made of it too. A kernel takes a second and a half to unpack.
+
+    What a star's readers may still unpack of it is counted for each star by itself.
+    """
+
+    __slots__ = ("_expected", "_kept")
+
+    def __init__(self) -> None:
+        self._expected: set[Digest] = set()
+        self._kept: tuple[Digest, Contents] | None = None
+
+    def expect(self, records: Iterable[AptRecord]) -> None:
+        """Keep each of these packages, once it is read, until another one is read."""
+        self._expected.update(record.digest for record in records)
+
+    def contents(self, record: AptRecord, read: Callable[[], Contents]) -> Contents:
+        """Return a package's contents: those that were kept, or what `read` returns."""
+        if self._kept is None or self._kept[0] != record.digest:
+            self._kept = None  # before the next one is there
+            found = read()
+            if record.digest not in self._expected:
+                return found
+            self._kept = record.digest, found
+        found = self._kept[1]
+        return replace(found, budget=Budget(found.budget.left))
 
 
 class DebianMaterial:
     """Packages, by their records in the archive's signed index."""
 
-    __slots__ = ("_apt", "_records", "found")
+    __slots__ = ("_apt", "_records", "_shared", "found")
 
-    def __init__(self, apt: Apt, records: Sequence[AptRecord]) -> None:
+    def __init__(self, apt: Apt, records: Sequence[AptRecord], shared: SharedPackages) -> None:
         self._apt = apt
+        self._shared = shared
         self._records: dict[Origin, AptRecord] = {origin_of(record): record for record in records}
         self.found = tuple(map(_found, records))
 
@@ -95,7 +131,7 @@ class DebianMaterial:
     def read(self, found: Found) -> Contents:
         """Return a package's contents; raises `Refused` or `Malformed`."""
         record = self._records[found.origin]
-        return contents_of(self._apt.read(record), record)
+        return self._shared.contents(record, lambda: contents_of(self._apt.read(record), record))
 
 
 def apt_opener(outside: Outside) -> OpenApt:

@@ -82,3 +82,15 @@ from cosmos.cli.cosmos.main import main; main()
 """
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_build_without_a_page_imports_nothing_that_makes_one() -> None:
+    text = """
+import sys
+from types import SimpleNamespace
+from cosmos.cli.cosmos.page_file import write_page
+write_page(SimpleNamespace(report=None), None)
+print([name for name in sys.modules if name.startswith(("jinja2", "cosmos.release.report"))])
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

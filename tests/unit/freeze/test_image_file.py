@@ -103,6 +103,12 @@ def test_a_frame_that_was_made_ahead_is_taken_for_exactly_its_bytes(
     assert image_file.image([*pieces, ("code", b"c" * 501)], tmp_path) == image_file.image(
         [*pieces, ("code", b"c" * 501)]
     )
+    before = {*tmp_path.iterdir()}
+    for name, value in (("__version__", "0.1"), ("ZSTD_VERSION", (1, 4, 9))):
+        with monkeypatch.context() as patch:
+            patch.setattr(image_file.zstandard, name, value)
+            image_file.framed("libc.so.6", pieces[1][1], tmp_path)
+    assert len({*tmp_path.iterdir()} - before) == 2, "a frame of another zstandard was taken"
     monkeypatch.setattr(image_file.zstandard, "ZstdCompressor", None)
     assert image_file.image(pieces, tmp_path) == whole
 
@@ -184,7 +190,45 @@ class Pair:
     async def more(self):
         """Method."""
         assert self.one, "asserts stay"
+
+
+try:
+    far = lambda one: one if one else None
+except ValueError:
+    if far:
+        pass
+    else:
+        def far(one: int, /, *more: int, key: str = "", **rest: str) -> int:
+            """Far."""
+            for one in more:
+                match one:
+                    case 1:
+                        def near(one: int) -> None:
+                            """Near."""
+finally:
+    def last() -> int:
+        """Last."""
 '''
+
+
+def codes_in(code: CodeType) -> Iterator[CodeType]:
+    """Yield code and all code in it."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from codes_in(one)
+
+
+def test_wherever_a_function_lies_it_has_no_types_in_its_head_and_no_docstring(
+    image_file: ModuleType, tmp_path: Path
+) -> None:
+    source = tmp_path / "pair.py"
+    source.write_text(SOURCE.replace("from __future__ import annotations", ""))
+    code = marshal.loads(image_file.compiled("pair", source, keeps_docstrings=False).code)
+    assert {one.co_name for one in codes_in(code)} >= {"only", "more", "far", "near", "last", "<lambda>"}
+    texts = {text for one in codes_in(code) for text in one.co_consts if isinstance(text, str)}
+    assert not texts & {"Module.", "Class.", "Method.", "Far.", "Near.", "Last.", "return"}
+    assert not any(one.co_name != "Pair" and {"int", "str"} & {*one.co_names} for one in codes_in(code))
 
 
 def test_docstrings_are_left_out_but_a_class_keeps_a_short_one(image_file: ModuleType, tmp_path: Path) -> None:
@@ -221,8 +265,11 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
         "from cosmos import records\n@records.dataclass(frozen=True)\nclass Far:\n    miles: int\n"
         "make = records.quick(Point)\n"
     )
+    code = compile("ran = 1\n" + (tmp_path / "probe_of_imports.py").read_text(), "probe.py", "exec", dont_inherit=True)
+    codes = {"probe_of_imports": marshal.dumps(code), "colorsys": b"not of ours: its source lies elsewhere"}
     try:
-        pieces = made_at_import.made_by_imports(["probe_of_imports"], tmp_path)
+        pieces = made_at_import.made_by_imports(["probe_of_imports", "colorsys"], tmp_path, codes)
+        assert sys.modules["probe_of_imports"].ran == 1, "another code was run than the one that is given"
         point, make = sys.modules["probe_of_imports"].Point, sys.modules["probe_of_imports"].make
     finally:
         sys.modules.pop("probe_of_imports", None)

