@@ -230,8 +230,8 @@ build/stars/cosmos/star.toml: FORCE | $(VENV)/run.stamp
 STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))))
 STAR_FILES := $(shell find $(filter-out stars/cosmos,$(STARS:%=stars/%)) ! -name expect.txt ! -type l)
 ARCHIVES := $(MADE)/packages
-# The modules that make archives from recipes: if one of them changed, all stars are built again.
-MAKERS := $(wildcard $(addprefix builder/cosmos/,model/*.py pack/*.py stellar/*.py tree/*.py))
+# What makes archives from recipes, and the level of this file: if one of them changed, all stars are built again.
+MAKERS := Makefile $(wildcard $(addprefix builder/cosmos/,model/*.py pack/*.py stellar/*.py tree/*.py))
 # $(call changed,STARS): the stars to build, those with a newer file, or without an archive.
 changed = $(sort $(if $(filter $(MAKERS),$?),$1) \
 	$(filter $1,$(foreach file,$(patsubst build/%,%,$(filter-out $(MAKERS),$?)),$(word 2,$(subst /, ,$(file))))) \
