@@ -43,15 +43,16 @@ from fakes.modules import make_module
 MIB = 1 << 20
 CPU_SECONDS = 30
 RUN = """
-import re, resource, sys
+import atexit, re, resource, sys
+def say_peak():
+    print("PEAK", re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
+def work():
+    {code}
+atexit.register(say_peak)
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
 sys.argv = sys.argv[1:]
-try:
-    {code}
-finally:
-    status = open("/proc/self/status").read()
-    print("PEAK", re.search(r"VmHWM:\\s+(\\d+)", status)[1], file=sys.stderr)
+work()
 """
 COMMAND = """
     if sys.argv[0] == "cosmos":
