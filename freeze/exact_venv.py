@@ -59,8 +59,8 @@ def installed_packages(venv: Path) -> dict[str, str]:
 def packages_ahead(places: Places, wheels: Path | None) -> Iterator[Ahead]:
     """Let the running Python's pip put the locked packages into a folder while the block runs, if they are wanted.
 
-    Give a function that waits for it and returns the folder. It returns None if there is none: then the virtual
-    environment's own pip installs them, and says why it cannot. The hashes are those of the lock both times.
+    Give a function that waits for pip and returns the folder, or None if pip failed. Then the virtual environment's own
+    pip installs the packages, and says why it cannot. The hashes are those of the lock both times.
     """
     if _made_of(places).get("lock") == sha256(places.requirements):
         yield lambda: None

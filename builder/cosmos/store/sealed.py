@@ -44,7 +44,7 @@ class Seal:
     __slots__ = ("_code", "id")
 
     def __init__(self, secret: bytes) -> None:
-        self._code = hmac.new(secret, digestmod=hashlib.sha256)  # to copy it takes less than to make it anew
+        self._code = hmac.new(secret, digestmod=hashlib.sha256)  # a copy of it costs less than a new one
         self.id = hmac.digest(secret, b"cosmos-seal-id-v1", hashlib.sha256).hex()
 
     def code(self, key: Digest, data: bytes) -> bytes:
