@@ -66,11 +66,11 @@ test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, including the boot
 
 .PHONY: test-slow
 test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run the tests that try very many cases; make test leaves them out
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m exhaustive tests builder
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --hypothesis-profile new -m exhaustive tests builder
 
 .PHONY: test-mutations
 test-mutations: $(VENV)/dev.stamp ## read 20,000 damaged documents of every kind; MUTATIONS=N for another number
-	@$(BIN)/pytest -q -n $(JOBS) -m exhaustive -rP tests/attack/test_mutations.py
+	@$(BIN)/pytest -q -n $(JOBS) --hypothesis-profile new -m exhaustive -rP tests/attack/test_mutations.py
 
 .PHONY: test-torture
 test-torture: $(VENV)/dev.stamp ## cut off every command that changes a system, wherever it changes the disk; a table
