@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from nacl.signing import SigningKey
 
@@ -91,6 +90,8 @@ CHOSEN = {
 
 def judged(name: str, document: object) -> list[str]:
     """Return what the validator finds wrong."""
+    import jsonschema  # here, because it takes seconds, and each process of a parallel run imports all test files
+
     validator = jsonschema.Draft7Validator(schema(name))
     return [error.message for error in validator.iter_errors(document)]
 
@@ -103,6 +104,8 @@ def test_every_file_of_this_repository_is_good_for_the_reader_and_for_its_schema
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_schema_is_one_and_takes_what_the_reader_takes(name: str) -> None:
+    import jsonschema
+
     jsonschema.Draft7Validator.check_schema(schema(name))
     READERS[name](SPECIFIED[name].encode(), "x")
     assert judged(name, tomllib.loads(SPECIFIED[name])) == []
