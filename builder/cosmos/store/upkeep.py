@@ -12,12 +12,14 @@ Only what a store itself makes is its own: plain files with the names that it gi
 lies there is left alone, and a folder of the store that is a link is refused: what is behind it may be anybody's.
 
 `check` reads every byte. A blob that is not what its name says, and a result that is not what its first line says, is
-named and removed, so that it is fetched or made again. It cannot say who wrote a good result: see `store.sealed`.
+named and removed, so that it is fetched or made again. On a medium that is read-only, or that fails, it reads all the
+same and says which damaged files are still there. It cannot say who wrote a good result: see `store.sealed`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import stat
 from collections.abc import Callable, Iterator
@@ -79,16 +81,20 @@ class Collected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """The outcome of a check: how many files and bytes were read, and each damaged one."""
+    """The outcome of a check: how many files and bytes there are, and each damaged one.
+
+    `stuck` is what the first of them said that could not be read or removed, and is still there.
+    """
 
     files: int
     size_bytes: int
     damaged: tuple[str, ...]
+    stuck: WorldFailed | None = None
 
 
 def items(store: StoreFolder) -> list[Item]:
-    """Return every file of the store. Raises `WorldFailed`."""
-    with blaming(store.root):
+    """Return every file of the store. Raises `WorldFailed`, also if something else stands in the store's place."""
+    with blaming(store.root), contextlib.suppress(FileNotFoundError), store.folder.opened():
         return [
             item
             for kind in KINDS
@@ -96,6 +102,7 @@ def items(store: StoreFolder) -> list[Item]:
             for name in folder.names()
             if _NAMES[kind].fullmatch(name) and (item := _item(kind, folder, name)) is not None
         ]
+    return []
 
 
 def collect(store: StoreFolder, limit_bytes: int, *, dry_run: bool = False) -> Collected:
@@ -123,19 +130,31 @@ def collect_if_free(store: StoreFolder, limit_bytes: int) -> Collected | None:
 
 
 def check(store: StoreFolder, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Checked:
-    """Read the whole store. Each damaged file is named and removed. Raises `WorldFailed`."""
+    """Read the whole store. Each damaged file is named, and removed if that is possible. Raises `WorldFailed`."""
     found = items(store)
     wanted = [item for item in found if item.kind in _SHELVED]
     damaged: list[str] = []
+    stuck: WorldFailed | None = None
     for done, item in enumerate(wanted, 1):
-        if not _is_whole(store, item):
+        try:
+            is_whole = _is_whole(store, item)
+        except WorldFailed as error:  # one file that is stuck must not hide the others
+            if _is_denied(item):
+                raise
+            is_whole, stuck = False, stuck or error
+        if not is_whole:
             damaged.append(item.shown)
         progress(done, len(wanted))
-    lost = store.mend_batches() if any(item.kind == "batch" for item in found) else 0
-    if lost:
-        damaged.append(f"batches: {lost} of their records")
+    if any(item.kind == "batch" for item in found):
+        try:
+            lost = store.mend_batches()
+            damaged += [f"batches: {lost} of their records"] if lost else []
+        except WorldFailed as error:
+            stuck = stuck or error
+            damaged.append("batches: some of their records")
     read = [item for item in found if item.kind in _GOES]
-    return Checked(files=len(read), size_bytes=sum(item.size_bytes for item in read), damaged=tuple(damaged))
+    size_bytes = sum(item.size_bytes for item in read)
+    return Checked(files=len(read), size_bytes=size_bytes, damaged=tuple(damaged), stuck=stuck)
 
 
 class InUse(WorldFailed):
@@ -155,6 +174,19 @@ def _alone(store: StoreFolder) -> Iterator[None]:
                 hint="wait until it has ended, then run the same command again",
             )
         yield
+
+
+def _is_denied(item: Item) -> bool:
+    """Return whether this user may not read the file, so that nobody knows what is in it."""
+    try:
+        number = item.folder.open(item.name)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    if number is not None:
+        os.close(number)
+    return False
 
 
 def _chosen(store: StoreFolder, limit_bytes: int) -> Collected:

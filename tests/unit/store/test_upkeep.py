@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,13 +135,28 @@ def test_a_damaged_blob_on_a_medium_that_is_read_only_is_said_to_be_damaged(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    (digest,) = filled(tmp_path, b"a" * 100)
-    overwrite(file_of(tmp_path, digest), b"b" * 100)
+    digests = filled(tmp_path, b"a" * 100, b"c" * 100, b"d" * 100)
+    bad = sorted(digests, key=str)[:2]
+    for digest in bad:
+        overwrite(file_of(tmp_path, digest), b"b" * 100)
     monkeypatch.setattr(blobs.os, "rename", refuse)
-    for asked in (lambda: StoreFolder(tmp_path).get(digest, 100), lambda: check(StoreFolder(tmp_path))):
-        with pytest.raises(WorldFailed, match=r"copy is damaged: want 100 .*; it cannot be written: read-only") as told:
-            asked()
-        assert told.value.where == str(file_of(tmp_path, digest))
+    said = r"copy is damaged: want 100 .*; it cannot be written: read-only"
+    with pytest.raises(WorldFailed, match=said) as told:
+        StoreFolder(tmp_path).get(bad[0], 100)
+    assert told.value.where == str(file_of(tmp_path, bad[0]))
+    done = check(StoreFolder(tmp_path))
+    assert done.damaged == tuple(f"blobs/{digest.hex[:2]}/{digest.hex}" for digest in bad), "the first hides no other"
+    assert done.stuck is not None
+    assert re.search(said, str(done.stuck))
+
+
+@pytest.mark.parametrize("upkeep", [check, items, lambda store: collect(store, 0)])
+def test_a_file_in_the_place_of_a_store_is_no_empty_store(
+    upkeep: Callable[[StoreFolder], object], tmp_path: Path
+) -> None:
+    (tmp_path / "store").write_bytes(b"mine")
+    with pytest.raises(WorldFailed, match="store: not a directory"):
+        upkeep(StoreFolder(tmp_path / "store"))
 
 
 def test_a_check_names_a_damaged_result_and_a_blob_in_another_s_place(tmp_path: Path) -> None:

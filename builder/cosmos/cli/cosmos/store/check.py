@@ -22,7 +22,10 @@ from cosmos.store.upkeep import check
 @reporting_options
 @json_option
 def store_check(home: Path | None, as_json: bool) -> None:
-    """Hash every file of the store. A damaged one is named and removed (exit 7); a build fetches or makes it again."""
+    """Hash every file of the store. A damaged one is named and removed (exit 7); a build fetches or makes it again.
+
+    Where nothing can be removed, as on a medium that is read-only, all damaged files are named all the same.
+    """
     store, reporter = store_at(home_at(home)), surroundings().reporter(quiet=as_json)
     done = check(store, lambda number, total: reporter.progress("check", number, total))
     if as_json:
@@ -32,14 +35,16 @@ def store_check(home: Path | None, as_json: bool) -> None:
                 "files": done.files,
                 "size-bytes": done.size_bytes,
                 "damaged": list(done.damaged),
+                "stuck": None if done.stuck is None else str(done.stuck),
             }
         )
     elif not done.damaged:
         say(f"{counted(done.files, 'file')}, {shown_size(done.size_bytes)}: all are whole")
     if done.damaged:
+        count = f"{counted(len(done.damaged), 'file')} of {done.files} did not have the bytes of their names"
         raise Differs(
             str(store.root),
-            f"{counted(len(done.damaged), 'file')} of {done.files} did not have the bytes of their names, and went",
+            f"{count}, and went" if done.stuck is None else f"{count}, and not all could be removed: {done.stuck}",
             differences=done.damaged,
             hint="the disk may fail, or somebody wrote into the store; a build fetches or makes them again",
         )
