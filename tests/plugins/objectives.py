@@ -188,8 +188,10 @@ def function_of(nodeid: str) -> str:
 
     >>> function_of("tests/unit/test_x.py::test_a_thing[one-two]")
     'tests/unit/test_x.py::test_a_thing'
+    >>> function_of("tests/boot/test_y.py::test_another@boot")  # of a group, in a parallel run
+    'tests/boot/test_y.py::test_another'
     """
-    return nodeid.partition("[")[0]
+    return nodeid.partition("[")[0].partition("@")[0]
 
 
 class Judge:
