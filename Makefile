@@ -66,7 +66,7 @@ test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, including the boot
 
 .PHONY: test-slow
 test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run the tests that try very many cases; make test leaves them out
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --hypothesis-profile new -m exhaustive tests builder
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --hypothesis-profile new -m 'exhaustive or hypothesis' tests builder
 
 .PHONY: test-mutations
 test-mutations: $(VENV)/dev.stamp ## read 20,000 damaged documents of every kind; MUTATIONS=N for another number

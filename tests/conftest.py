@@ -28,7 +28,7 @@ for _name in [name for name in os.environ if name.lower().endswith("_proxy")] + 
     os.environ.pop(_name, None)  # a server of a test is on this machine, and is reached directly
 # Nor by chance: every run tries the same examples, and `--hypothesis-profile new` tries others (docs/decisions/0061).
 settings.register_profile("new", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("same", settings.get_profile("new"), derandomize=True)
+settings.register_profile("same", settings.get_profile("new"), derandomize=True, max_examples=50)
 settings.load_profile("same")
 
 REPO = Path(__file__).resolve().parent.parent

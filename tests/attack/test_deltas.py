@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos.digest import Digest
@@ -30,6 +30,7 @@ from cosmos.release.delta.delta_file import OpenDelta
 from cosmos.release.delta.old_release import OldRelease
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import DELTA_TYPE, IN_TOTO_TYPE
+from fakes.examples import tried
 from fakes.galaxies import StarSpec
 from fakes.programs import REPO, Cosmos
 from fakes.updates import Update, edited, files_of, make_update, noise
@@ -227,6 +228,7 @@ sys.path[:0] = [{builder!r}, {tests!r}]
 from pathlib import Path
 from cosmos import durable
 from cosmos.cli.cosmos.main import program
+from fakes.examples import tried
 from cosmos.cli.endings import run
 left = [int(sys.argv[1])]
 def dying(function):
@@ -320,9 +322,9 @@ def test_a_killed_run_s_layers_are_taken_and_damaged_ones_are_made_again(
 def test_memory_is_bounded_by_the_largest_layer_and_not_by_the_image(
     succeed: Callable[..., None], tmp_path: Path
 ) -> None:
-    """An image of 192 MiB in layers of 16 MiB is updated in 300 MiB of address space, Python in it."""
+    """An image of 160 MiB in layers of 16 MiB is updated in 300 MiB of address space, Python in it."""
     size = 16 * MIB
-    old = tuple(StarSpec(f"s{seed}", "1.0.0", {f"usr/bin/s{seed}": noise(seed, size)}) for seed in range(12))
+    old = tuple(StarSpec(f"s{seed}", "1.0.0", {f"usr/bin/s{seed}": noise(seed, size)}) for seed in range(10))
     new = (
         tuple(StarSpec(f"s{seed}", "1.1.0", {f"usr/bin/s{seed}": edited(noise(seed, size), MIB)}) for seed in range(3))
         + old[3:]
@@ -356,7 +358,7 @@ systems = st.dictionaries(st.sampled_from(["one", "two1", "two2", "three"]), con
 
 @pytest.mark.slow
 @pytest.mark.objective("SO-28")
-@settings(max_examples=12)
+@tried(same=6, new=40)
 @given(systems, systems, st.integers(0, 2**32))
 def test_any_two_images_give_a_delta_that_makes_the_second_out_of_the_first(
     succeed: Callable[..., None],

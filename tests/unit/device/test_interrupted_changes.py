@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos.device.initialise import initialise
@@ -30,6 +30,7 @@ from cosmos.model.names import Arch
 from cosmos.model.universe import Universe
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
+from fakes.examples import tried
 from fakes.power_cuts import CutKernel, disk_in_memory, killed, power_until, steps_of
 
 IS_ROOT = os.geteuid() == 0
@@ -434,7 +435,7 @@ ANYWHERE = st.integers(0, (1 << 32) - 1)  # modulo a few hundred: each as likely
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@tried(same=30, new=100)
 @given(plan=plans(), cuts=st.lists(st.tuples(ANYWHERE, ANYWHERE), min_size=4, max_size=4))
 def test_any_changes_cut_at_any_step_end_as_the_model_says(plan: Plan, cuts: list[tuple[int, int]]) -> None:
     with a_folder() as root:

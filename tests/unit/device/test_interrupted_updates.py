@@ -241,7 +241,7 @@ ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS]
 def test_failing_at_some_steps_all_is_old_or_all_is_new(template: Path, name: str, number: int) -> None:
     rounds = Rounds(template, COMMANDS[name])
     steps = steps_of(partial(rounds.command, rounds.system()))
-    fail_at(rounds, name, range(ERRORS.index(number), steps, len(ERRORS)), number)
+    fail_at(rounds, name, range(ERRORS.index(number), steps, 3 * len(ERRORS)), number)
 
 
 @pytest.mark.exhaustive

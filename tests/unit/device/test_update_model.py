@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cosmos.device.initialise import initialise
@@ -34,6 +34,7 @@ from cosmos.model.settings import Settings
 from cosmos.resolve.resolving import Wish
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from fakes.examples import tried
 from fakes.galaxies import StarSpec, make_galaxy, make_signers
 
 PATHS = ("etc/c", "etc/d/c", "etc/d/e/c", "usr/a/x", "usr/a/y", "usr/b/s/x", "usr/b/s/y", "usr/z")
@@ -120,7 +121,7 @@ def files_of(star: str, tree: Owned) -> dict[str, bytes | Entry]:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@tried(same=15, new=100)
 @given(old=trees, new=trees, edited=edits)
 def test_what_remains_is_what_the_model_says(old: Owned, new: Owned, edited: dict[str, bytes | None]) -> None:
     assume(not leads_through(old, new))

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cosmos.model.constraint import Constraint, exactly
 from cosmos.model.version import DebianVersion, SemVer, Version
+from fakes.examples import tried
 
 # Each line in dpkg's order (Debian Policy 5.6.12 and versions of Debian's own archive).
 RISING = [
@@ -43,7 +44,7 @@ def test_what_dpkg_holds_to_be_equal_ranks_the_same_and_yet_is_another_star(pair
 
 @pytest.mark.skipif(shutil.which("dpkg") is None, reason="compares with dpkg itself, where there is one")
 @given(st.from_regex(r"[019][019.+~ab-]{0,8}", fullmatch=True), st.from_regex(r"[019][019.+~ab-]{0,8}", fullmatch=True))
-@settings(max_examples=80, deadline=None)
+@tried(same=25, new=100)
 def test_the_order_is_dpkgs(one: str, other: str) -> None:
     assume(not one.endswith("-") and not other.endswith("-"))
     mine, theirs = DebianVersion.of(one).rank, DebianVersion.of(other).rank

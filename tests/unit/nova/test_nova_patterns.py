@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lupa.lua54 import LuaRuntime
 
 from cosmos.treepath import escaped
+from fakes.examples import tried
 
 # fmt: off
 ATOMS = [
@@ -56,7 +57,7 @@ end
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@tried(same=25, new=100)
 @given(cases=st.lists(CASES, min_size=20, max_size=40))
 def test_patterns_answer_as_luas_own_matcher_does(cases):
     calls = "\n".join(f"probe({_quoted(text)}, {_quoted(p)}, {i}, {_quoted(r)})" for text, p, i, r in cases)

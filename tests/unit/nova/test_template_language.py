@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -19,6 +19,7 @@ from cosmos.nova.templating.conditions import TESTS
 from cosmos.nova.templating.filters import FILTERS, filtered
 from cosmos.nova.templating.scan import TemplateProblem
 from cosmos.nova.templating.values import Missing, Value, Work, text_of
+from fakes.examples import tried
 
 VALUES: dict[str, Value] = {
     "a": 1,
@@ -232,7 +233,7 @@ PLAIN = st.recursive(
 NAMED = st.dictionaries(st.sampled_from(["attribute", "default", "reverse", "base", "width", "by", "boolean"]), PLAIN)
 
 
-@settings(max_examples=300, deadline=None)
+@tried(same=100, new=500)
 @given(
     name=st.sampled_from([*FILTERS, *(f"is {name}" for name in TESTS)]),
     value=PLAIN,

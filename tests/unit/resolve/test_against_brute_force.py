@@ -39,8 +39,8 @@ def compare(seed: int) -> bool:
 
 
 def test_what_is_chosen_is_what_the_rule_says() -> None:
-    solved = sum(compare(seed) for seed in range(8_000))
-    assert 2_000 < solved < 7_600, "both kinds of cases are there"
+    solved = sum(compare(seed) for seed in range(3_000))
+    assert 750 < solved < 2_850, "both kinds of cases are there"
 
 
 def test_the_order_in_which_things_are_written_changes_nothing_and_neither_does_a_second_freeze() -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos.errors import Malformed
@@ -21,6 +21,7 @@ from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
 from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
+from fakes.examples import tried
 from fakes.waiting import LONG_SECONDS
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there")
@@ -132,7 +133,7 @@ def trees(draw: st.DrawFn, folder_modes: st.SearchStrategy[int] = MODES) -> Tree
     return tree
 
 
-@settings(max_examples=25)
+@tried(same=8, new=50)
 @given(tree=trees())
 def test_a_tree_that_no_program_changed_comes_back_equal(ran: Callable[..., RunOutcome], tree: Tree) -> None:
     outcome = ran(tree, "true")
@@ -184,7 +185,7 @@ def has_user_xattrs() -> bool:
     return tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 6)
 
 
-@settings(max_examples=25)
+@tried(same=8, new=50)
 @given(tree=trees(OPEN_MODES))
 def test_a_program_sees_the_tree_as_it_is(ran: Callable[..., RunOutcome], tree: Tree) -> None:
     outcome = ran(tree, "python3", "-I", "-c", LOOK)
