@@ -31,6 +31,7 @@ settings.register_profile("new", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("same", settings.get_profile("new"), derandomize=True, max_examples=50)
 settings.load_profile("same")
 
+_NAME_LENGTH = 100  # a packed archive holds its time, and so is another one a second later
 REPO = Path(__file__).resolve().parent.parent
 COLLECTED = pytest.StashKey[list[str]]()
 
@@ -39,6 +40,12 @@ COLLECTED = pytest.StashKey[list[str]]()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Note all tests that this run found, before `-m` and `-k` leave some out."""
     config.stash[COLLECTED] = [item.nodeid for item in items]
+
+
+@pytest.hookimpl
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Let a long value be named by its parameter: all processes of a run must give a test the same name."""
+    return argname if isinstance(val, bytes | str) and len(val) > _NAME_LENGTH else None
 
 
 @pytest.fixture(scope="session")
