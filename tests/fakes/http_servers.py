@@ -46,6 +46,9 @@ class RawServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        """Take no more connections, and end the thread: each that waits for ever keeps its stack in this process."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # to close it would not wake the thread
         self._listener.close()
 
     def asked(self, header: str) -> list[str]:
