@@ -15,7 +15,7 @@ from cosmos.nova.workers import WORKER
 from cosmos.sandbox import conversation
 from cosmos.sandbox.conversation import Patience
 from cosmos.sandbox.probe import demand_sandbox
-from fakes.waiting import forked
+from fakes.waiting import forked, soon
 
 HOGS = 16
 SCRIPT = b"function install() for _ = 1, 4000000 do end end"
@@ -58,12 +58,15 @@ def test_a_script_is_not_stopped_for_what_else_the_machine_does():
 
 
 def test_time_that_a_worker_only_sleeps_is_not_given_back():
-    patience = Patience(seconds=-1)
     sleeper = forked(lambda: time.sleep(600))
     try:
+        assert soon(lambda: not conversation._is_ready(str(sleeper)))
+        waited = conversation._queued_seconds(str(sleeper)) - conversation._queued_seconds("thread-self")
+        patience = Patience(seconds=-1000)
         time.sleep(0.3)
         assert not patience.give_back(str(sleeper))
-        assert patience.seconds < -0.5
+        waited += conversation._queued_seconds("thread-self")
+        assert patience.seconds < -999.9 + waited, "no more than both waited for a processor"
     finally:
         os.kill(sleeper, signal.SIGKILL)
         os.waitpid(sleeper, 0)
