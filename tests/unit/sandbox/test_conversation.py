@@ -60,7 +60,7 @@ def test_a_script_is_not_stopped_for_what_else_the_machine_does():
 def test_time_that_a_worker_only_sleeps_is_not_given_back():
     sleeper = forked(lambda: time.sleep(600))
     try:
-        assert soon(lambda: not conversation._is_ready(str(sleeper)))
+        assert soon(lambda: Path(f"/proc/{sleeper}/stat").read_text().rpartition(")")[2].split()[0] == "S")
         waited = conversation._queued_seconds(str(sleeper)) - conversation._queued_seconds("thread-self")
         patience = Patience(seconds=-1000)
         time.sleep(0.3)
