@@ -1,7 +1,7 @@
-"""What was written to a terminal (pty(7)), also the last of it.
+"""All that was written to a terminal (pty(7)) until now.
 
-A worker of the kernel carries it from one end to the other. On a busy machine, what a program wrote before it ended
-comes some time after its end. So "nothing to read at this moment" does not say that this was all.
+One read brings a part of it, 4 KiB at the most. That nothing comes for a moment does not say that this was all: the
+machine may be busy.
 """
 
 from __future__ import annotations
