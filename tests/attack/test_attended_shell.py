@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import select
 import shutil
 import signal
 import struct
@@ -21,6 +20,7 @@ from cosmos.sandbox import bubble_probe
 from cosmos.sandbox.attended import Person, private_terminal
 from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
 from cosmos.sandbox.bubble_probe import Asked, Process, inspected
+from fakes.terminals import written
 from fakes.waiting import soon
 
 pytestmark = [
@@ -47,8 +47,7 @@ def attended(person: tuple[int, Person]) -> Callable[[str], str]:
     def run(command: str) -> str:
         bubble = Bubble(tools=HOST_TOOLS, epoch=5, timeout_seconds=1, where="x")
         status = bubble.attend((b"sh", b"-c", command.encode()), {b"CC": b"gcc"}, {}, person[1])
-        said = os.read(person[0], 1 << 16) if select.select([person[0]], [], [], 0)[0] else b""
-        return said.decode().replace("\r\n", "\n") + f"status {status}"
+        return written(person[0], person[1].writes).decode().replace("\r\n", "\n") + f"status {status}"
 
     return run
 

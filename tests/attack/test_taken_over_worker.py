@@ -465,7 +465,8 @@ print(bytes(result.entries[TreePath(b"t")].content))
 BELOW = """
 import os, pathlib, signal, time
 def below(pid):
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try: children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError: return {}  # it has just ended, as each worker does when nobody needs it any more
     return {int(child): below(child) for child in children}
 def zygotes():
     [mother] = below(os.getpid()).values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -185,12 +186,16 @@ def test_endless_headers_and_endless_interim_answers_stop(tmp_path: Path) -> Non
 
 
 def test_a_server_that_says_nothing_is_left_after_the_timeout(tmp_path: Path) -> None:
+    left = threading.Event()
+
     def silent(head: bytes) -> Iterable[bytes]:
-        time.sleep(2)
-        return []
+        left.wait(LONG_SECONDS)
+        return
+        yield
 
     with raw_server(silent) as server, pytest.raises(WorldFailed, match="does not answer"):
         carrier_of(server, tmp_path, timeout_seconds=0.1).read("meta.toml", max_bytes=100)
+    left.set()
 
 
 def test_a_server_that_drips_is_left(tmp_path: Path) -> None:

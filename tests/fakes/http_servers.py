@@ -6,6 +6,7 @@ import functools
 import http.server
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,14 @@ Answer = Callable[[bytes], Iterable[bytes]]
 """From the request's head to the pieces of the answer; the connection is closed after the last."""
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    """Says nothing of a client that hung up: a test that reads stderr would hear it, perhaps only the next one."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -25,7 +34,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """Serve `folder` just as `python3 -m http.server` does (no ranges) and give its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+    server = QuietServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -46,6 +55,9 @@ class RawServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        """Take no more connections, and end the thread: each that waits for ever keeps its stack in this process."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # to close it would not wake the thread
         self._listener.close()
 
     def asked(self, header: str) -> list[str]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fakes.http_servers import QuietServer
 from fakes.waiting import LONG_SECONDS
 
 
@@ -29,7 +30,7 @@ class KeptServer:
         self.hang_up_after = hang_up_after
         self.alone: list[str] = []
         handler = functools.partial(self.handler_class, self, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = QuietServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

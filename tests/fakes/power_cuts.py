@@ -2,13 +2,18 @@
 
 A step is a call that changes the disk, or reads where to change it. Python's audit events report Python's own calls,
 and `CutKernel` reports direct calls of Linux. A cut comes before its step.
+
+Only the calls of the thread that asked are steps. Meanwhile no garbage is collected: that of other tests may remove a
+temporary file when it goes, which would be one step more.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +53,8 @@ class _Supply:
     def __init__(self) -> None:
         self._is_watched = False
         self.steps = 0
+        self._thread = 0
+        self._collects = False
         self._cut_at = -1
         self._cut: Callable[[], None] = _stop
         self._is_hooked = False
@@ -56,13 +63,18 @@ class _Supply:
         if not self._is_hooked:
             sys.addaudithook(self._heard)  # for good: it can be switched off alone
             self._is_hooked = True
+        self._thread, self._collects = threading.get_ident(), self._collects or gc.isenabled()
+        gc.disable()
         self.steps, self._cut_at, self._cut, self._is_watched = 0, cut_at, cut, True
 
     def end(self) -> None:
         self._is_watched = False
+        if self._collects:
+            gc.enable()
+            self._collects = False
 
     def step(self) -> None:
-        if self._is_watched:
+        if self._is_watched and threading.get_ident() == self._thread:
             self.steps += 1
             if 0 <= self._cut_at < self.steps:
                 self._cut()

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakes.http_servers import QuietServer
+
 Bend = Callable[[str, int, bytes], bytes]
 """From the file's name, the place of the first byte and the bytes to what is sent in their place."""
 
@@ -64,7 +66,7 @@ def ranged_server(folder: Path) -> Iterator[RangedServer]:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = QuietServer(("127.0.0.1", 0), Handler)
     told.address = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:

@@ -266,14 +266,14 @@ def test_the_changed_files_are_in_memory_one_at_a_time(
     """An archive has seven changes, each as large as itself: together they would not fit."""
     plain, held = auditing._Inputs.outcome, []
 
-    def mutations() -> int:
-        return sum(isinstance(one, outcomes.Mutation) for one in gc.get_objects())
+    def mutations() -> list[outcomes.Mutation]:
+        return [one for one in gc.get_objects() if isinstance(one, outcomes.Mutation)]
 
-    gc.collect()
-    before = mutations()  # of other tests, which pytest may hold
+    before = mutations()  # of other tests; held here, so that none goes meanwhile
+    known = {id(one) for one in before}
 
     def outcome(inputs: auditing._Inputs, mutation: outcomes.Mutation) -> outcomes.Outcome:
-        held.append(mutations() - before)
+        held.append(sum(id(one) not in known for one in mutations()))
         return plain(inputs, mutation)
 
     monkeypatch.setattr(auditing._Inputs, "outcome", outcome)

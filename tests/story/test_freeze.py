@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -492,21 +492,15 @@ def test_offline_without_a_lock_there_is_no_snapshot_to_go_by(site: Site, no_soc
 @pytest.fixture
 def served(site: Site) -> Iterator[str]:
     """The site's folder behind `python3 -m http.server`, the program itself."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(site.folder)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(4000):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(site.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            said = re.search(r" port ([0-9]+) ", server.stdout.readline())  # once it listens
+            assert said is not None
+            yield f"http://127.0.0.1:{said[1]}"
+        finally:
+            server.kill()
 
 
 def test_a_galaxy_behind_a_plain_file_server_is_frozen_and_fetched(site: Site, served: str) -> None:

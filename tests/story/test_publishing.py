@@ -30,6 +30,7 @@ from fakes import kill_driver
 from fakes.kill_driver import seen
 from fakes.programs import REPO, Cosmos
 from fakes.publishing import NAME, TODAY, author, built, galaxy_key
+from fakes.waiting import LONG_SECONDS
 
 ENVIRON = {**os.environ, "PYTHONPATH": f"{REPO / 'builder'}:{REPO / 'tests'}"}
 EMPTY = "refused: core: meta.toml: is not signed: there is no .dsse file beside it"  # as galaxy-init leaves it
@@ -105,7 +106,7 @@ def read_meanwhile(galaxy: GalaxyFolder, end: Path, publishers: list[subprocess.
     end.touch()
     found = []
     for reader in readers:
-        out, said = reader.communicate(timeout=60)
+        out, said = reader.communicate(timeout=LONG_SECONDS)
         assert reader.returncode == 0, said.decode()
         found.append(out.decode().splitlines())
     return found
@@ -171,7 +172,7 @@ with GalaxyFolder(root=Path(sys.argv[1])).publishing(Silent()):
     ):
         pass
     os.kill(holder.pid, signal.SIGKILL)
-    holder.communicate(timeout=60)
+    holder.communicate(timeout=LONG_SECONDS)
     with locked_in_time(galaxy.root / ".publishing", "x", 0, lambda _: None):
         pass
 

@@ -21,6 +21,7 @@ from fakes.galaxies import StarSpec
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos, write_programs
 from fakes.shells import shell
+from fakes.terminals import written
 from fakes.waiting import LONG_SECONDS
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there")
@@ -65,14 +66,12 @@ class Person:
         """Return the build's exit status."""
         while self.build.poll() is None:
             self._read(0.05)
-        while self._read(0.1):
-            pass
+        self.seen += written(self.ours, self.its).decode()
         return self.build.returncode
 
-    def _read(self, seconds: float) -> bool:
-        ready = bool(select.select([self.ours], [], [], seconds)[0])
-        self.seen += os.read(self.ours, 1 << 16).decode() if ready else ""
-        return ready
+    def _read(self, seconds: float) -> None:
+        if select.select([self.ours], [], [], seconds)[0]:
+            self.seen += os.read(self.ours, 1 << 16).decode()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ class Watching:
                 self._left += piece
         line, _, self._left = self._left.partition(b"\n")
         return line.decode()
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Let it see what is changed in the block at once, and no half of it."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> tuple[int, str]:
         """Press Ctrl-C, and return the exit code and what else it said."""
@@ -165,8 +176,9 @@ def test_a_local_galaxy_that_publishes_is_built_against_and_a_damaged_one_is_nam
     image: ImageFixture, watching: Watching
 ) -> None:
     watching.line()
-    published = [write_spec(image.galaxy, spec) for spec in (BASE, APP, META)]
-    write_index(image.galaxy, [*published, write_spec(image.galaxy, StarSpec("more"))], seq=2)
+    with watching.asleep():
+        published = [write_spec(image.galaxy, spec) for spec in (BASE, APP, META)]
+        write_index(image.galaxy, [*published, write_spec(image.galaxy, StarSpec("more"))], seq=2)
     said = watching.line()
     assert said.startswith("unchanged ") and str(image.galaxy.index) in said
     archive = image.galaxy.archive("base-1.2.0")

@@ -128,7 +128,7 @@ def test_an_answer_that_is_cut_off_is_never_exit_0(way: str, unbuffered: str, tm
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             preexec_fn=small,
-            timeout=60,
+            timeout=LONG_SECONDS,
         )
     assert (done.returncode, (tmp_path / "out").stat().st_size) == (5, 100 << 10), done.stderr.decode()
 
@@ -142,7 +142,7 @@ def test_a_reader_that_goes_in_the_middle_is_a_cut_pipe(way: str, unbuffered: st
         assert ours.stdout is not None
         ours.stdout.read(5)  # the rest is more than a pipe holds
         ours.stdout.close()
-        assert ours.wait(timeout=60) == 141
+        assert ours.wait(timeout=LONG_SECONDS) == 141
 
 
 @pytest.mark.parametrize("way", ["bytes", "json", "line"])
@@ -150,7 +150,7 @@ def test_without_a_buffer_an_answer_is_whole(way: str, tmp_path: Path) -> None:
     answers = []
     for unbuffered in ("", "1"):
         environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-        done = subprocess.run([sys.executable, "-c", CAT, way], capture_output=True, env=environ, timeout=60)
+        done = subprocess.run([sys.executable, "-c", CAT, way], capture_output=True, env=environ, timeout=LONG_SECONDS)
         answers.append((done.returncode, done.stdout))
     assert answers[0] == answers[1]
     assert (answers[0][0], len(answers[0][1]) >= 200000) == (0, True)

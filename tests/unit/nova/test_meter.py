@@ -7,30 +7,48 @@ import time
 import pytest
 
 from cosmos.errors import ScriptFailed
+from cosmos.nova import meter as module
 from cosmos.nova.meter import BudgetError, Meter
 from cosmos.nova.virtual_root import VirtualRoot
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
 
-def busy(seconds: float) -> None:
-    """Use the processor for so long."""
-    until = time.process_time() + seconds
-    while time.process_time() < until:
-        pass
+class Processor:
+    """The processor clock of this process, on which no other thread and no collection of garbage counts."""
+
+    def __init__(self) -> None:
+        self.seconds = 7.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
-def test_verbs_that_cost_more_than_they_are_charged_are_stopped():
-    meter = Meter(max_seconds=0.2)
-    busy(0.4)
+@pytest.fixture
+def processor(monkeypatch: pytest.MonkeyPatch) -> Processor:
+    clock = Processor()
+    monkeypatch.setattr(module.time, "process_time", clock)
+    return clock
+
+
+def test_a_meter_begins_at_the_processor_clock_of_now():
+    before = time.process_time()
+    assert before <= Meter()._began <= time.process_time()
+
+
+def test_verbs_that_cost_more_than_they_are_charged_are_stopped(processor):
+    meter = Meter(max_seconds=0.2, _began=processor())
+    processor.seconds += 0.1
+    meter.charge(600_000)
+    processor.seconds += 0.3
     with pytest.raises(BudgetError, match=r"its verbs took more than 0\.2 seconds"):
         meter.charge(600_000)
 
 
-def test_what_has_bounds_of_its_own_is_not_counted():
-    meter = Meter(max_seconds=0.2)
+def test_what_has_bounds_of_its_own_is_not_counted(processor):
+    meter = Meter(max_seconds=0.2, _began=processor())
     with meter.program():
-        busy(0.4)
+        processor.seconds += 0.4
     meter.charge(600_000)
 
 

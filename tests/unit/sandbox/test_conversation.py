@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from cosmos.nova.workers import WORKER
 from cosmos.sandbox import conversation
 from cosmos.sandbox.conversation import Patience
 from cosmos.sandbox.probe import demand_sandbox
-from fakes.waiting import forked
+from fakes.waiting import forked, soon
 
-HOGS = 4  # five share the processor then, and a script takes five times as long
+HOGS = 6  # on a machine that is otherwise quiet, a script takes seven times as long among them
+ROUNDS = 20
 SCRIPT = b"function install() for _ = 1, 4000000 do end end"
 
 
@@ -37,15 +39,24 @@ def busy_for_ever() -> None:
 
 
 def alone_and_among_hogs() -> None:
-    """Run a script alone on one processor, then in the same time among programs that want the same processor."""
+    """Run a script alone on one processor, then in the same time among programs that want the same processor.
+
+    Again and again until the second took twice as long: other programs of the machine may come and go meanwhile.
+    """
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     conversation._zygotes.clear()  # a new one is bound to the same processor
     demand_sandbox(WORKER)
-    alone = min(taken(600) for _ in range(3))
+    for _ in range(ROUNDS):
+        alone = min(taken(600) for _ in range(3))
+        if among_hogs(lambda patience=alone: max(taken(patience) for _ in range(3))) > 2 * alone:
+            return
+    raise AssertionError("the processor was not shared, and nothing was tried")
+
+
+def among_hogs(work: Callable[[], float]) -> float:
     hogs = [forked(busy_for_ever) for _ in range(HOGS)]
     try:
-        shared = [taken(alone) for _ in range(3)]
-        assert max(shared) > 2 * alone, "the processor was not shared, and nothing was tried"
+        return work()
     finally:
         for hog in hogs:
             os.kill(hog, signal.SIGKILL)
@@ -58,12 +69,15 @@ def test_a_script_is_not_stopped_for_what_else_the_machine_does():
 
 
 def test_time_that_a_worker_only_sleeps_is_not_given_back():
-    patience = Patience(seconds=-1)
     sleeper = forked(lambda: time.sleep(600))
     try:
+        assert soon(lambda: Path(f"/proc/{sleeper}/stat").read_text().rpartition(")")[2].split()[0] == "S")
+        waited = conversation._queued_seconds(str(sleeper)) - conversation._queued_seconds("thread-self")
+        patience = Patience(seconds=-1000)
         time.sleep(0.3)
         assert not patience.give_back(str(sleeper))
-        assert patience.seconds < -0.5
+        waited += conversation._queued_seconds("thread-self")
+        assert patience.seconds < -999.9 + waited, "no more than both waited for a processor"
     finally:
         os.kill(sleeper, signal.SIGKILL)
         os.waitpid(sleeper, 0)

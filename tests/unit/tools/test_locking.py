@@ -11,6 +11,7 @@ import pytest
 
 from cosmos.errors import WorldFailed
 from cosmos.locking import Hold, alone, alone_if_free, locked_in_time, shared, take, take_at_once, take_in_time
+from fakes.waiting import LONG_SECONDS
 
 
 def opened(path: Path) -> int:
@@ -111,15 +112,19 @@ def test_a_lock_that_stays_held_is_given_up_in_time(tmp_path: Path) -> None:
 def test_a_lock_that_becomes_free_in_time_is_taken(tmp_path: Path) -> None:
     one, other = opened(tmp_path / "lock"), opened(tmp_path / "lock")
     take(one, "alone")
+    waits, go = os.pipe()
     child = os.fork()
     if child == 0:
-        time.sleep(0.2)
+        os.read(waits, 1)
+        time.sleep(0.2)  # so that the other one has begun to wait
         os._exit(0)
     os.close(one)  # the child still has it open
     assert not take_at_once(other, "alone")
-    assert take_in_time(other, "alone", 60)
+    os.write(go, b"g")
+    assert take_in_time(other, "alone", LONG_SECONDS)
     os.waitpid(child, 0)
-    os.close(other)
+    for number in (other, waits, go):
+        os.close(number)
 
 
 def test_a_child_that_was_forked_meanwhile_holds_nothing(tmp_path: Path) -> None:
