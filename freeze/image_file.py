@@ -85,10 +85,10 @@ INSTALLS = ("argparse", "cosmos.nova", "cosmos.resolve", "cosmos.sandbox", "subp
 # What the zygote of Nova's scripts imports after it was forked. A small machine has no room for other code there.
 WORKER = frozenset(
     (
-        *("cosmos.errors", "cosmos.limits", "cosmos.nova.messages", "cosmos.nova.outcome", "cosmos.nova.prelude"),
+        *("cosmos.limits", "cosmos.nova.messages", "cosmos.nova.outcome", "cosmos.nova.prelude"),
         *("cosmos.nova.runtime", "cosmos.nova.worker", "cosmos.sandbox.exit_status", "cosmos.sandbox.kernel"),
         *("cosmos.sandbox.locked", "cosmos.sandbox.seccomp", "cosmos.sandbox.values", "cosmos.sandbox.wire"),
-        *("ctypes", "ctypes._endian", "importlib._abc", "lupa", "lupa.version", "pkgutil"),
+        *("ctypes", "ctypes._endian", "lupa", "lupa.version"),
     )
 )
 
@@ -104,6 +104,8 @@ ALWAYS = frozenset(
             "cosmos.cli.failing",
             "cosmos.cli.terminal",
             "cosmos.digest",
+            "cosmos.errors",
+            "cosmos.hints",
             "cosmos.links",
             "cosmos.model",
             "cosmos.model.names",

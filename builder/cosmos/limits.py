@@ -6,10 +6,7 @@ and an error names it. A document that lists files may list 5 million: ten times
 
 from __future__ import annotations
 
-from typing import Final, Self
-
-from cosmos.errors import Refused
-from cosmos.records import dataclass
+from cosmos.hints import Final, Self
 
 
 class Limit(int):
@@ -34,6 +31,8 @@ class Limit(int):
 def demand_within(size: int, limit: Limit, where: str, *, hint: str | None = None) -> None:
     """Raise `Refused` if a document would be longer than its readers accept, so that it is not written or signed."""
     if size > limit:
+        from cosmos.errors import Refused
+
         raise Refused(where, f"would have {size}, the limit is {limit}", hint=hint)
 
 
@@ -204,7 +203,6 @@ def usual_unpacked(packed_bytes: int) -> int:
     return USUAL_UNPACKED_BYTES + USUAL_UNPACK_RATIO * packed_bytes
 
 
-@dataclass(slots=True)
 class Budget:
     """How many bytes the readers of one input may still unpack. Readers inside readers draw from the same budget.
 
@@ -212,7 +210,10 @@ class Budget:
     the package on disk. So nothing inside the input can claim more than the input itself is worth.
     """
 
-    left: int
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
 
     @classmethod
     def of(cls, packed_bytes: int) -> Self:
@@ -222,6 +223,8 @@ class Budget:
     def take(self, size_bytes: int, source: str) -> None:
         """Draw `size_bytes` for `source`; raises `Refused` if that is more than is left."""
         if size_bytes > self.left:
+            from cosmos.errors import Refused
+
             raise Refused(
                 source,
                 f"unpacks to too much for its size: {MAX_UNPACK_RATIO} bytes for each packed one, "

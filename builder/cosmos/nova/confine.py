@@ -7,11 +7,11 @@ a malformed message. The sandbox is probed before the first script.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias, get_args
+from typing import Final, TypeAlias
 
 from cosmos.nova.broker import Answer
 from cosmos.nova.messages import ANSWER, CALL
-from cosmos.nova.outcome import Ending, Limits, Outcome
+from cosmos.nova.outcome import ENDINGS, Limits, Outcome
 from cosmos.nova.workers import WORKER
 from cosmos.sandbox.conversation import Conversation, Patience, conversation, gone
 from cosmos.sandbox.values import Scalar
@@ -64,7 +64,7 @@ def _outcome(values: tuple[Scalar, ...]) -> Outcome:
     if len(values) != 2 or not all(isinstance(value, bytes) for value in values):
         raise BrokenProtocol("the last message is not an ending and a reason")
     ending, problem = (value if isinstance(value, bytes) else b"" for value in values)
-    for known in get_args(Ending):
+    for known in ENDINGS:
         if ending == known.encode():
             return Outcome(ending=known, problem=problem.decode("utf-8", "surrogateescape"))
     raise BrokenProtocol("the last message is no ending")

@@ -15,7 +15,7 @@ A worker is not trusted: a message with any content can do no more than a script
 
 from __future__ import annotations
 
-from typing import Final
+from cosmos.hints import Final
 
 CALL: Final = b"C"
 ANSWER: Final = b"A"

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
+from cosmos.hints import Final, Literal, TypeAlias
 from cosmos.limits import MAX_NOVA_CPU_SECONDS, MAX_NOVA_INSTRUCTIONS, MAX_NOVA_MEMORY_BYTES, MAX_NOVA_WAIT_SECONDS
-from cosmos.records import dataclass
 
 Ending: TypeAlias = Literal["done", "syntax", "missing", "failed", "over"]
+ENDINGS: Final[tuple[Ending, ...]] = ("done", "syntax", "missing", "failed", "over")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """How a script ended, and why: Lua's message, with script name and line, or the limit that it passed."""
 
-    ending: Ending
-    problem: str
+    __slots__ = ("ending", "problem")
+
+    def __init__(self, *, ending: Ending, problem: str) -> None:
+        self.ending: Final = ending
+        self.problem: Final = problem
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Outcome) and (self.ending, self.problem) == (other.ending, other.problem)
+
+    def __hash__(self) -> int:
+        return hash((self.ending, self.problem))
+
+    def __repr__(self) -> str:
+        return f"Outcome(ending={self.ending!r}, problem={self.problem!r})"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """The limits of one script.
 
@@ -26,7 +35,17 @@ class Limits:
     script's workers, verbs not counted.
     """
 
-    instructions: int = MAX_NOVA_INSTRUCTIONS
-    cpu_seconds: int = MAX_NOVA_CPU_SECONDS
-    memory_bytes: int = MAX_NOVA_MEMORY_BYTES
-    wait_seconds: int = MAX_NOVA_WAIT_SECONDS
+    __slots__ = ("cpu_seconds", "instructions", "memory_bytes", "wait_seconds")
+
+    def __init__(
+        self,
+        *,
+        instructions: int = MAX_NOVA_INSTRUCTIONS,
+        cpu_seconds: int = MAX_NOVA_CPU_SECONDS,
+        memory_bytes: int = MAX_NOVA_MEMORY_BYTES,
+        wait_seconds: int = MAX_NOVA_WAIT_SECONDS,
+    ) -> None:
+        self.instructions: Final = instructions
+        self.cpu_seconds: Final = cpu_seconds
+        self.memory_bytes: Final = memory_bytes
+        self.wait_seconds: Final = wait_seconds

@@ -15,15 +15,14 @@ loads this module, before any worker is forked.
 
 from __future__ import annotations
 
-import pkgutil
-from typing import Final
+import cosmos.nova
+from cosmos.hints import Any, Final
 
 
 def _part(name: str) -> bytes:
     """Return one file without the comment that it begins with."""
-    whole = pkgutil.get_data("cosmos.nova", f"lua/{name}.lua")  # the single-file binary has it in memory
-    if whole is None:
-        raise FileNotFoundError(f"cosmos/nova/lua/{name}.lua")
+    spec: Any = cosmos.nova.__spec__
+    whole: bytes = spec.loader.get_data(f"{cosmos.nova.__path__[0]}/lua/{name}.lua")  # the binary has it in memory
     _, _, text = whole.partition(b"\n\n")
     return b"\n" + text
 

@@ -15,12 +15,12 @@ were removed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, TypeAlias, get_args
 
 from lupa.lua54 import LuaError, LuaRuntime
 
+from cosmos.hints import Any, Final, NoReturn, TypeAlias
 from cosmos.limits import MAX_NOVA_REPLY_BYTES, MAX_SCRIPT_BYTES, MIB
-from cosmos.nova.outcome import Ending, Limits, Outcome
+from cosmos.nova.outcome import ENDINGS, Ending, Limits, Outcome
 from cosmos.nova.prelude import PRELUDE
 
 Call: TypeAlias = Callable[..., tuple[Any, ...]]
@@ -68,9 +68,9 @@ def run_script(script: bytes, script_name: str, function: str, start: Start) -> 
 
 
 def _ending(text: str) -> Ending:
-    for ending in get_args(Ending):
+    for ending in ENDINGS:
         if text == ending:
-            return ending  # type: ignore[no-any-return]  # get_args loses the literal
+            return ending
     raise AssertionError(text)
 
 

@@ -7,8 +7,8 @@ loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NoReturn, TypeAlias
 
+from cosmos.hints import Final, NoReturn, TypeAlias
 from cosmos.nova.messages import ANSWER, CALL
 from cosmos.nova.outcome import Limits, Outcome
 from cosmos.nova.runtime import Start, prepared, run_script
@@ -24,9 +24,8 @@ def work(channel: int, run: Run = run_script) -> NoReturn:
     """Do the one job that comes on `channel`, and end. `run` runs a script."""
 
     def script_run(channel: int, job: tuple[Scalar, ...]) -> None:
-        script, name, function, instructions, cpu, memory = job
-        limits = Limits(instructions=int(instructions or 0), cpu_seconds=int(cpu or 0), memory_bytes=int(memory or 0))
-        start = _READY if limits == _READY_LIMITS else prepared(limits, _call)
+        script, name, function, *limits = job
+        start = _READY if limits == _READY_FOR else _prepared(*limits)
         _channels.append(channel)
         outcome = run(locked.text(script), locked.text(name).decode(), locked.text(function).decode(), start)
         problem = outcome.problem.encode("utf-8", "surrogateescape")
@@ -41,7 +40,13 @@ def _call(*values: Scalar) -> tuple[Scalar, ...]:
     return opened(locked.read(_channels[0]), ANSWER)[1]
 
 
+def _prepared(instructions: Scalar, cpu: Scalar, memory: Scalar) -> Start:
+    limits = Limits(instructions=int(instructions or 0), cpu_seconds=int(cpu or 0), memory_bytes=int(memory or 0))
+    return prepared(limits, _call)
+
+
 _READY_LIMITS: Final = Limits()
+_READY_FOR: Final = [_READY_LIMITS.instructions, _READY_LIMITS.cpu_seconds, _READY_LIMITS.memory_bytes]
 _READY: Final = prepared(_READY_LIMITS, _call)  # made in the zygote, so that no worker spends time on it
 
 

@@ -6,7 +6,7 @@ nothing, so that the single-file binary can fork its zygotes before it loads any
 
 from __future__ import annotations
 
-from typing import Final
+from cosmos.hints import Final
 
 WORKER: Final = "cosmos.nova.worker"  # runs a script
 TEMPLATE_WORKER: Final = "cosmos.nova.template_worker"  # renders templates

@@ -7,16 +7,17 @@ each worker that it forks calls the module's `work(channel)`.
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
-from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self
 
 from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_WORKER_BYTES, MAX_WORKER_MESSAGE_BYTES, MIB
@@ -41,14 +42,14 @@ _END_SECONDS: Final = 10  # for the zygote to say how a worker ended
 _START_SECONDS: Final = 300  # for a zygote to load its module and fork: a second, on a machine that is not busy
 _MAX_LOAD_SECONDS: Final = 900  # that a busy machine may add to one patience: then the wait ends all the same
 _SCHEDSTAT_BYTES: Final = 64  # three numbers of 64 bits
+_READ_BYTES: Final = 4 << 10  # holds most messages whole
 _LOOK_SECONDS: Final = 0.5  # until the next look, at a worker that is ready to run
-T = TypeVar("T")
 
 
 def _queued_seconds(process: str) -> float:
     """Return how long a process of /proc has been ready to run while the machine did other work; 0 if unknown."""
     try:
-        number = os.open(f"/proc/{process}/schedstat", os.O_RDONLY | os.O_CLOEXEC)  # twice for each script
+        number = os.open(f"/proc/{process}/schedstat", os.O_RDONLY | os.O_CLOEXEC)  # once for each script
         try:
             return int(os.read(number, _SCHEDSTAT_BYTES).split()[1]) / 1e9
         finally:
@@ -77,6 +78,10 @@ class Patience:
     _load_seconds: float = _MAX_LOAD_SECONDS
     _queued: dict[str, float] = field(default_factory=lambda: {"thread-self": _queued_seconds("thread-self")})
 
+    def another(self, seconds: float) -> Self:
+        """Return another patience, of this process as well. What it has waited so far counts for both."""
+        return type(self)(seconds=seconds, _queued=dict(self._queued))
+
     def give_back(self, worker: str | None) -> bool:
         """Add the time that `worker` and this process waited for a processor; return whether any time is left."""
         for process in ("thread-self", *([worker] if worker is not None else [])):
@@ -99,6 +104,8 @@ class Conversation:
         self._channel = channel
         self._control = control
         self._patience = patience
+        self._poll = select.poll()
+        self._begun = b""  # what has come of the next message
         self._worker: str | None = None  # its process id, once the zygote has said it
 
     def send(self, kind: bytes, values: tuple[Scalar, ...]) -> None:
@@ -106,13 +113,16 @@ class Conversation:
         rest = memoryview(frame(kind, values))
         try:
             while rest:
-                rest = rest[self._waited(partial(self._channel.send, rest)) :]
+                try:
+                    rest = rest[self._channel.send(rest, socket.MSG_DONTWAIT) :]
+                except BlockingIOError:
+                    self._wait(select.POLLOUT)
         except (BrokenPipeError, ConnectionResetError):
             return
 
     def start(self, job: tuple[Scalar, ...]) -> None:
         """Send the job, and return when the worker has begun; raises `EOFError` if it is gone."""
-        self._patience, patience = Patience(seconds=_START_SECONDS), self._patience
+        self._patience, patience = self._patience.another(_START_SECONDS), self._patience
         try:
             self.send(JOB, job)
             self.receive(READY)
@@ -147,27 +157,34 @@ class Conversation:
         return int(zygote.STATUS.unpack(said)[0]) if len(said) == zygote.STATUS.size else None
 
     def _exactly(self, size_bytes: int) -> bytes:
-        data = bytearray()
+        """Return the next bytes. What has come behind them waits for the next call, and is never more than one read."""
+        data = bytearray(self._begun)  # not a list of pieces: a worker may send them as small as it likes
         while len(data) < size_bytes:
-            wanted = min(size_bytes - len(data), 1 << 20)
+            data += self._read(min(max(size_bytes - len(data), _READ_BYTES), 1 << 20))
+        self._begun = bytes(data[size_bytes:])
+        return bytes(data[:size_bytes])
+
+    def _read(self, most_bytes: int) -> bytes:
+        while True:
+            self._wait(select.POLLIN)
             try:
-                piece = self._waited(partial(self._channel.recv, wanted))
+                piece = self._channel.recv(most_bytes, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                continue
             except ConnectionResetError:
                 piece = b""
             if not piece:
                 raise EOFError
-            data += piece
-        return bytes(data)
+            return piece
 
-    def _waited(self, step: Callable[[], T]) -> T:
-        """Return what `step` returns, which waits for the channel; raises `TimeoutError` when the patience is over."""
+    def _wait(self, event: int) -> None:
+        """Wait until the channel can be read or written; raises `TimeoutError` when the patience is over."""
+        self._poll.register(self._channel, event)
         while self._patience.seconds > 0 or self._patience.give_back(self._process(0)):
             began = time.monotonic()
-            self._channel.settimeout(self._patience.seconds)
             try:
-                return step()
-            except TimeoutError:
-                continue
+                if self._poll.poll(math.ceil(self._patience.seconds * 1000)):
+                    return
             finally:
                 self._patience.seconds -= time.monotonic() - began
         raise TimeoutError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from cosmos.hints import Final
 
 BROKEN: Final = 70  # it cannot go on
 NO_MACHINE: Final = 71  # this architecture has no table of system calls

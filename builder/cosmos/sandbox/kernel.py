@@ -1,5 +1,8 @@
 """The kernel's restrictions, through ctypes: a worker sets them before its job, and can never remove them.
 
+Before its first worker a zygote gives up what it needs no more (`keep_powers_of_a_zygote`): a worker of root inherits
+that, and has less to give up.
+
 `lock_down` takes these steps, in this order: close all files but the channel; drop all capabilities, and change the
 user if it is root; no new privileges; Landlock if the kernel has it (an empty ruleset: no path, no port, no signal to
 others); die with the parent; resource limits; last the system-call filter (`seccomp`). A step that fails raises
@@ -10,14 +13,13 @@ Constants and structures are those of linux/prctl.h, linux/capability.h, linux/l
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import resource
 import signal
 import struct
-from typing import Final
 
+from cosmos.hints import Final
 from cosmos.limits import MAX_WORKER_BYTES
 from cosmos.sandbox.seccomp import MACHINES, Machine, worker_filter
 
@@ -39,6 +41,20 @@ _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)  # said once: a wor
 _syscall = _libc.syscall
 _OF_THIS_PROCESS: Final = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
 _NONE: Final = ctypes.create_string_buffer(24)  # no effective, permitted or inheritable capability
+_SETS: Final = struct.Struct("=6I")  # effective, permitted, inheritable; then those of numbers from 32 on
+_OF_A_ZYGOTE: Final = 1 << 5 | 1 << 6 | 1 << 7  # CAP_KILL, CAP_SETGID, CAP_SETUID
+_SIGKILL: Final = int(signal.SIGKILL)  # a plain number: to read an enumeration's touches many pages
+_LIMITS: Final = tuple(
+    (limit, (most, most))
+    for limit, most in (
+        (resource.RLIMIT_AS, MAX_WORKER_BYTES),
+        (resource.RLIMIT_NOFILE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+    )
+)
 
 
 def _for_the_kernel(instructions: bytes) -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:
@@ -62,18 +78,11 @@ def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
     control(PR_SET_DUMPABLE, 0)
     control(PR_SET_NO_NEW_PRIVS, 1)
     _landlock()
-    control(PR_SET_PDEATHSIG, signal.SIGKILL)  # again: the change of user has cleared it
+    control(PR_SET_PDEATHSIG, _SIGKILL)  # again: the change of user has cleared it
     if os.getppid() != zygote:  # it died between
-        os.kill(os.getpid(), signal.SIGKILL)
-    for limit, value in (
-        (resource.RLIMIT_AS, MAX_WORKER_BYTES),
-        (resource.RLIMIT_NOFILE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_MEMLOCK, 0),
-    ):
-        resource.setrlimit(limit, (value, value))
+        os.kill(os.getpid(), _SIGKILL)
+    for limit, most in _LIMITS:
+        resource.setrlimit(limit, most)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
     _filter(machine)
 
@@ -90,14 +99,33 @@ def capability_sets(machine: Machine) -> bytes:
     return data.raw
 
 
+def keep_powers_of_a_zygote() -> None:
+    """Give up all capabilities but those by which a zygote of root makes workers of nobody, and kills them.
+
+    A program that it started would have none. Raises `OSError`.
+    """
+    machine = MACHINES.get(os.uname().machine)
+    if machine is None or os.geteuid() != 0:
+        return
+    _drop_bounds()
+    words = _SETS.unpack(capability_sets(machine))
+    few = [word & _OF_A_ZYGOTE for word in words[:2]]
+    kept = ctypes.create_string_buffer(_SETS.pack(*few, 0, 0, 0, 0), _SETS.size)
+    _checked(_syscall(machine.calls["capset"], _OF_THIS_PROCESS, kept))
+
+
 def _become_nobody() -> None:
     if os.geteuid() != 0:
         return
-    with contextlib.suppress(OSError):  # a user namespace that has no such user
+    try:  # noqa: SIM105 - a context manager touches more pages, which each worker copies
         os.setgroups([])
-    with contextlib.suppress(OSError):  # as above
+    except OSError:  # a user namespace that has no such user
+        pass
+    try:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
+    except OSError:  # as above
+        pass
 
 
 def _drop_bounds() -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import signal
 import socket
 from _blake2 import blake2s  # hashlib loads OpenSSL, which takes 5 MB of each worker's memory
 from collections.abc import Callable
-from typing import Final, NoReturn, TypeAlias
 
+from cosmos.hints import Final, NoReturn, TypeAlias
 from cosmos.sandbox import kernel
 from cosmos.sandbox.exit_status import BROKEN, NO_LOCKS, NO_MACHINE
 from cosmos.sandbox.seccomp import MACHINES
@@ -23,6 +22,7 @@ from cosmos.sandbox.wire import JOB, LENGTH, OUTCOME, READY, frame, opened
 MACHINE: Final = MACHINES.get(os.uname().machine)
 _REST_BYTES: Final = 16  # of a planted secret, behind the half that the probe is told
 _MEMORY_PIECE_BYTES: Final = 1 << 20
+_READ_BYTES: Final = 960  # holds most messages whole; for a larger block the C library would tidy up its small ones
 Task: TypeAlias = Callable[[int, tuple[Scalar, ...]], None]
 
 
@@ -30,7 +30,6 @@ def work(channel: int, task: Task) -> NoReturn:
     """Do the one job that comes on `channel`, and end: answer the probe, or do `task(channel, the job's values)`."""
     status = BROKEN
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _, job = opened(read(channel), JOB)
         status = _job(channel, job, task)
     finally:
@@ -62,8 +61,13 @@ def text(value: Scalar) -> bytes:
 
 def read(channel: int) -> bytes:
     """Return the next message. If the other side has closed the channel, this process ends."""
-    (size,) = LENGTH.unpack(_exactly(channel, LENGTH.size))
-    return _exactly(channel, size)
+    whole = _more(channel, b"", LENGTH.size)
+    end = LENGTH.size + LENGTH.unpack_from(whole)[0]
+    if len(whole) < end:
+        whole = _more(channel, whole, end)
+    if len(whole) > end:
+        os._exit(BROKEN)
+    return whole[LENGTH.size :]
 
 
 def write(channel: int, data: bytes) -> None:
@@ -76,14 +80,18 @@ def write(channel: int, data: bytes) -> None:
         os._exit(BROKEN)
 
 
-def _exactly(channel: int, size_bytes: int) -> bytes:
-    pieces: list[bytes] = []
-    while size_bytes:
-        piece = os.read(channel, min(size_bytes, 1 << 20))
+def _more(channel: int, begun: bytes, size_bytes: int) -> bytes:
+    """Return what was `begun`, and what comes until there are `size_bytes`. It may be more of the same message.
+
+    The other side sends a message only when it has been asked, so no second one can follow in the same read.
+    """
+    pieces, done = [begun], len(begun)
+    while done < size_bytes:
+        piece = os.read(channel, min(max(size_bytes - done, _READ_BYTES), 1 << 20))
         if not piece:
             os._exit(BROKEN)  # not an error: a task could catch that
         pieces.append(piece)
-        size_bytes -= len(piece)
+        done += len(piece)
     return b"".join(pieces)
 
 

@@ -16,9 +16,8 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Final
 
-from cosmos.records import dataclass
+from cosmos.hints import Final
 
 _LOAD, _IS, _AT_LEAST, _HAS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
@@ -53,13 +52,15 @@ _FAMILIES: Final = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: wha
 _PERSONALITIES: Final = (0, 0xFFFFFFFF)  # Linux as it is, and the question which one it is
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
     """One architecture: the kernel's AUDIT_ARCH number, and its numbers of the calls named in this module."""
 
-    architecture: int
-    has_x32: bool
-    calls: Mapping[str, int]
+    __slots__ = ("architecture", "calls", "has_x32")
+
+    def __init__(self, *, architecture: int, has_x32: bool, calls: Mapping[str, int]) -> None:
+        self.architecture: Final = architecture
+        self.has_x32: Final = has_x32
+        self.calls: Final = calls
 
 
 # The calls that every architecture has by the same number, from 424 on without a gap: those of Linux 5.1 to 7.2. To add

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from cosmos.hints import TypeAlias
 
 Scalar: TypeAlias = "bytes | int | float | bool | None"

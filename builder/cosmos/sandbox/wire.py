@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Final
 
+from cosmos.hints import Final
 from cosmos.limits import MAX_WORKER_MESSAGE_VALUES
 from cosmos.sandbox.values import Scalar
 

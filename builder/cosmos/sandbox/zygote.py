@@ -27,25 +27,19 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, NoReturn, TypeAlias
 
-from cosmos.records import dataclass
+from cosmos.hints import Final, NoReturn, TypeAlias
 
 Work: TypeAlias = Callable[[int], object]
+Worker: TypeAlias = tuple[int, int, int]  # its process id, its pidfd, its control socket
 STATUS: Final = struct.Struct("=i")
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+_SIGKILL: Final = int(signal.SIGKILL)  # a plain number: to read an enumeration's touches many pages
+_NUMBERS: Final = struct.Struct("@2i")  # the descriptors of a request
+_TWO_NUMBERS: Final = socket.CMSG_LEN(_NUMBERS.size)
 _FOUND: Final[list[Callable[..., int]]] = []
 FORKED: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Worker:
-    """One running worker, for its zygote."""
-
-    pid: int
-    pidfd: int
-    control: socket.socket
 
 
 def forked(*modules: str, forget: Callable[[], object] | None = None) -> None:
@@ -72,7 +66,7 @@ def forked(*modules: str, forget: Callable[[], object] | None = None) -> None:
 
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends; if `parent` is its parent no more, it dies now."""
-    _prctl()(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _prctl()(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -160,7 +154,8 @@ def _alone_with(kept: Iterable[int]) -> list[int]:
     """Close every descriptor but `kept`, leave the terminal, and return the numbers that the kept ones have now."""
     with contextlib.suppress(OSError):
         os.setsid()  # no Ctrl-C from a terminal comes here
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for its workers as well
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     nowhere = os.open("/dev/null", os.O_RDWR)
     moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) if number <= 2 else number for number in kept]
     for number in range(3):
@@ -175,38 +170,68 @@ def _alone_with(kept: Iterable[int]) -> list[int]:
 
 def _loop(requests: socket.socket, module: str) -> None:
     workers: dict[int, Worker] = {}  # by either of its descriptors
-    poll = select.poll()
-    poll.register(requests, select.POLLIN)
+    asked, poll = requests.fileno(), select.poll()
+    poll.register(asked, select.POLLIN)
+    work: Work | None = None
     while True:
         for number, _ in poll.poll():
-            if number == requests.fileno():
-                worker = _next(requests, module)
-                if worker is None:
+            if number == asked:
+                message, parts, _, _ = requests.recvmsg(16, _TWO_NUMBERS)
+                if not message or [len(data) for _, _, data in parts] != [_NUMBERS.size]:
                     return
-                for place in (worker.pidfd, worker.control.fileno()):
+                work = work or _ready(module)
+                channel, control = _NUMBERS.unpack(parts[0][2])
+                worker = _forked(work, channel, control)
+                for place in worker[1:]:
                     workers[place] = worker
                     poll.register(place, select.POLLIN)
             elif number in workers:
                 worker = workers[number]
-                for place in (worker.pidfd, worker.control.fileno()):
+                for place in worker[1:]:
                     del workers[place]
                     poll.unregister(place)
                 _ended(worker)
 
 
-def _next(requests: socket.socket, module: str) -> Worker | None:
-    """Fork one worker; None if the other end is closed."""
-    message, numbers, _, _ = socket.recv_fds(requests, 16, 2)
-    if not message or len(numbers) != 2:
-        return None
-    work = _loaded(module)
-    if gc.isenabled():
-        _begin(module)
-    else:
-        gc.freeze()
-    gc.disable()  # loaded modules stay, and are shared with every worker
+def _ready(module: str) -> Work:
+    """Load `module`, and let it do, before its first worker, what would take each worker's time.
+
+    What is loaded stays, and is shared with every worker.
+    """
+    loaded = importlib.import_module(module)
+    work: Work = loaded.work
+    begin: Callable[[], None] | None = getattr(loaded, "begin", None)
+    if begin is not None:
+        begin()
+    gc.disable()
+    gc.freeze()
+    _tidy_up()
     _prctl()  # before the fork
-    channel, control = numbers
+    _keep_few_powers()
+    return work
+
+
+def _tidy_up() -> None:
+    """Have the C library join the small blocks that are free: else each worker does, and copies what it touches."""
+    import ctypes
+
+    with contextlib.suppress(AttributeError):  # not in every C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _keep_few_powers() -> None:
+    """Give up for good, once for all workers, each power of root that the zygote itself does not need.
+
+    A worker gives up every power that it still has (`kernel.lock_down`), whatever came of this.
+    """
+    from cosmos.sandbox import kernel  # its module has loaded it
+
+    with contextlib.suppress(OSError):
+        kernel.keep_powers_of_a_zygote()
+
+
+def _forked(work: Work, channel: int, control: int) -> Worker:
+    """Fork one worker. It reads and writes few objects: each page that it touches is copied, after every fork again."""
     zygote = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -214,33 +239,25 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
         work(channel)
         os._exit(1)
     os.close(channel)
-    worker = Worker(pid=pid, pidfd=os.pidfd_open(pid), control=socket.socket(fileno=control))
-    _answer(worker, pid)
-    return worker
-
-
-def _loaded(module: str) -> Work:
-    work: Work = importlib.import_module(module).work
-    return work
-
-
-def _begin(module: str) -> None:
-    """Let the module do, before its first worker, what would take each worker's time."""
-    begin: Callable[[], None] | None = getattr(importlib.import_module(module), "begin", None)
-    if begin is not None:
-        begin()
+    _answer(control, pid)
+    return pid, os.pidfd_open(pid), control
 
 
 def _ended(worker: Worker) -> None:
     """Kill a worker whose control socket was closed, and report its status."""
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
-    _, status = os.waitpid(worker.pid, 0)
-    _answer(worker, os.waitstatus_to_exitcode(status))
-    worker.control.close()
-    os.close(worker.pidfd)
+    pid, pidfd, control = worker
+    try:  # noqa: SIM105 - a context manager touches more pages, copied after each fork
+        signal.pidfd_send_signal(pidfd, _SIGKILL)
+    except ProcessLookupError:
+        pass
+    _, status = os.waitpid(pid, 0)
+    _answer(control, os.waitstatus_to_exitcode(status))
+    os.close(control)
+    os.close(pidfd)
 
 
-def _answer(worker: Worker, number: int) -> None:
-    with contextlib.suppress(OSError):
-        worker.control.send(STATUS.pack(number), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+def _answer(control: int, number: int) -> None:
+    try:  # noqa: SIM105 - a context manager touches more pages, copied after each fork
+        os.write(control, STATUS.pack(number))  # there is room for both answers
+    except OSError:
+        pass

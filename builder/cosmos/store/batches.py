@@ -236,10 +236,13 @@ class Batches:
 
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
-        with blaming(self._folder.path):
+        try:
             if not self._has_listed:
                 self._list()
             return self._looked_up(key)
+        except OSError:
+            with blaming(self._folder.path):  # a path is only made for a message
+                raise
 
     def _looked_up(self, key: Digest) -> bytes | None:
         for batch in self._known:

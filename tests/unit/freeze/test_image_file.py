@@ -160,7 +160,7 @@ import sys
 sys.path[:0] = sys.argv[1:]
 import cosmos.nova.workers, cosmos.sandbox.zygote
 before = {*sys.modules}
-import cosmos.nova.worker, dataclasses, re
+import cosmos.nova.worker
 print(*(name for name in {*sys.modules} - before if getattr(sys.modules[name], "__file__", "").endswith(".py")))
 """
     paths = [str(repo / "builder"), *(path for path in sys.path if path.endswith("site-packages"))]

@@ -141,9 +141,12 @@ class Workshop:
         if not self.acquired[name].star.script:
             layer = self._trusted(name, _layer_key(shape, ()))
             return _NEVER_MADE if layer is None else self._with_frame(name, layer)
+        self._found[name] = keys = self._made_of(name, shape)
+        if not keys:
+            return _NEVER_MADE
         lower, why = IndexedTree(self._below(name, layers), self.epoch), _NEVER_MADE
         tools = self._tools_digest(name, layers) if self.consent.gives(name, "run") else None
-        for key in self._made_of(name, shape):
+        for key in keys:
             layer = self._trusted(name, key)
             if layer is None:
                 continue
@@ -221,7 +224,8 @@ class Workshop:
             self.store.put_result_soon(*made.look)
         if self.acquired[name].star.script:
             shape = self._shape(name)
-            others = [other for other in self._made_of(name, shape) if other != made.key]
+            found = self._found.pop(name, None)  # by `find`, a moment ago
+            others = [other for other in (self._made_of(name, shape) if found is None else found) if other != made.key]
             known = [str(one) for one in (made.key, *others)][:MAX_LAYERS_OF_A_SHAPE]
             self.store.put_result_soon(shape, canonical_json({"layers": [*known]}))
         return self._read(made.key, made.record)
@@ -246,6 +250,15 @@ class Workshop:
     def _seen(self) -> dict[StarName, tuple[StarName, ...]]:
         return {}
 
+    @cached_property
+    def _found(self) -> dict[StarName, tuple[Digest, ...]]:
+        """The keys of the layers of a star's shape that `find` saw, until `keep` adds one."""
+        return {}
+
+    @cached_property
+    def _shapes(self) -> dict[StarName, Digest]:
+        return {}
+
     def remade(self, name: StarName, layers: Layers) -> tuple[StarLayer, PackedLayer]:
         """Stage and pack one star as `make` does, and write nothing into the store."""
         staged = self._steady(name, layers)
@@ -265,9 +278,11 @@ class Workshop:
 
     def _shape(self, name: StarName) -> Digest:
         """Return the digest of everything that shapes a layer, except the layers that the star's script reads."""
+        if name in self._shapes:
+            return self._shapes[name]
         acquired = self.acquired[name]
         star = acquired.star
-        return digest_of(
+        self._shapes[name] = shape = digest_of(
             {
                 "what": "shape",
                 "format": LAYER_FORMAT,
@@ -280,6 +295,7 @@ class Workshop:
                 "run": self._times(name),
             }
         )
+        return shape
 
     def _trusted(self, name: StarName, key: Digest) -> StarLayer | None:
         """Return the layer that the store remembers for `key`, or None. Only this home's own layers count."""
