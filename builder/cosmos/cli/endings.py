@@ -14,7 +14,6 @@ import select
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
@@ -162,6 +161,8 @@ def _not_utf8(error: UnicodeEncodeError, arguments: Sequence[str] | None) -> Fai
 
 def _bug() -> Failure:
     """Return that the exception at hand is our bug, and where to report it."""
+    import traceback  # for a bug alone
+
     said = f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}"
     return Failure(EXIT_BUG, "bug", said, hint=REPORT_BUGS_TO)
 

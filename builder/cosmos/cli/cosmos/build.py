@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ from cosmos.cli.terminal import surroundings
 from cosmos.image.given_values import NOTHING_GIVEN, read_given
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from cosmos.release.sign import Signing
 
 
@@ -205,6 +206,8 @@ def share_of(text: str) -> Fraction:
     >>> share_of("5%"), share_of("0.5%")
     (Fraction(1, 20), Fraction(1, 200))
     """
+    from fractions import Fraction  # it loads decimal, for --audit alone
+
     found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%", text)
     share = None if found is None else Fraction(found[1]) / 100
     if share is None or not 0 < share <= 1:
