@@ -7,7 +7,6 @@ SIGHUP, 130 SIGINT, 143 SIGTERM. It is 141 (SIGPIPE) if the reader closed the pi
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import os
 import select
@@ -21,6 +20,7 @@ from typing import NoReturn
 import click
 
 from cosmos.about import REPORT_BUGS_TO, VERSION
+from cosmos.cli.collecting import collect_as_usual
 from cosmos.cli.failing import Failure, answer_held, asks_for_json, failure_of
 from cosmos.cli.terminal import NamingStdout, Surroundings, Terminal
 from cosmos.errors import CosmosError, WorldFailed, likely_cause
@@ -46,7 +46,7 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     _open_the_first_three()
     stderr = sys.stderr or io.StringIO()  # None if it was closed before we started
     _write_all_of_it()
-    gc.set_threshold(20_000, 20, 50)  # with tens of thousands of rows, collecting as often as usual takes a sixth
+    collect_as_usual()
     around = Surroundings(
         program=program,
         environ=dict(os.environ),

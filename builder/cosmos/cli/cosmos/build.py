@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.collecting import collect_seldom
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
 from cosmos.cli.cosmos.kept_build import Question, Unchanged, how_seen, look, question
@@ -179,6 +180,7 @@ def _built(wishes: Wishes, terms: Mapping[str, Json], *, trusts_stat: bool) -> A
         if wishes.explain:
             what = "what the signed release asserts of its stars" if isinstance(found, Unchanged) else found
             surroundings().reporter(quiet=wishes.quiet).note(f"what has changed: {what}")
+    collect_seldom()
     from cosmos.cli.cosmos.whole_build import build_whole
 
     return build_whole(wishes, asked)
