@@ -120,6 +120,7 @@ COLLECT_AFTER_OBJECTS_OF_AN_IMAGE: Final = (
 )
 COLLECT_OLDER_AFTER: Final = (20, 50)  # collections of newer ones
 READ_CHUNK_BYTES: Final = 1 * MIB  # of streamed reads: large enough for speed, small enough for a device
+HASH_BUFFER_BYTES: Final = 256 * KIB  # filled again and again: it stays in a processor's cache, which saves a fifth
 MAX_CONTENT_IN_MEMORY_BYTES: Final = (
     8 * MIB
 )  # of one star's or layer's files; the others lie on the disk: a device may have 128 MiB of memory
