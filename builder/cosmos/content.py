@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
-from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.limits import HASH_BUFFER_BYTES, READ_CHUNK_BYTES
 
 _COMPARED_BYTES: Final = 256 << 10
 
@@ -45,18 +45,40 @@ class HeldFile:
         """Return exactly `size_bytes` at `start`; raises `WorldFailed`."""
         return read_at(self._number, self._where, start, size_bytes)
 
+    def sha256(self, start: int, size_bytes: int) -> str:
+        """Return the SHA-256 of exactly `size_bytes` at `start` in hexadecimal; raises `WorldFailed`."""
+        hasher, view = hashlib.sha256(), memoryview(bytearray(min(size_bytes, HASH_BUFFER_BYTES)))
+        end = start + size_bytes
+        with _reading(self._where):
+            while start < end:
+                count = os.preadv(self._number, [view[: end - start]], start)
+                _demand_more(count, self._where)
+                hasher.update(view[:count])
+                start += count
+        return hasher.hexdigest()
+
 
 def read_at(number: int, where: str, start: int, size_bytes: int) -> bytes:
     """Return exactly `size_bytes` at `start` of an open file; `where` names it in errors. Raises `WorldFailed`."""
-    try:
+    with _reading(where):
         data = os.pread(number, size_bytes, start)
         while len(data) < size_bytes and (more := os.pread(number, size_bytes - len(data), start + len(data))):
             data += more
+    _demand_more(len(data) == size_bytes, where)
+    return data
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise WorldFailed(where, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-    if len(data) < size_bytes:
+
+
+def _demand_more(there: int, where: str) -> None:
+    if not there:
         raise WorldFailed(where, "became shorter while it was read", hint="run the same command once more")
-    return data
 
 
 class FileRange:
@@ -80,10 +102,7 @@ class FileRange:
     def digest(self) -> Digest:
         """The digest of its bytes."""
         if self._digest is None:
-            hasher = hashlib.sha256()
-            for piece in self.pieces():
-                hasher.update(piece)
-            self._digest = Digest.from_hex(hasher.hexdigest())
+            self._digest = Digest.from_hex(self.file.sha256(self._start, self._size_bytes))
         return self._digest
 
     def pieces(self) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import BinaryIO, Self
 
-from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.limits import HASH_BUFFER_BYTES, READ_CHUNK_BYTES
 
 _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -49,8 +49,14 @@ class Digest(str):
         import hashlib
 
         hasher = hashlib.sha256()
-        while piece := stream.read(READ_CHUNK_BYTES):
-            hasher.update(piece)
+        fill = getattr(stream, "readinto", None)
+        if fill is None:
+            while piece := stream.read(READ_CHUNK_BYTES):
+                hasher.update(piece)
+        else:
+            view = memoryview(bytearray(HASH_BUFFER_BYTES))
+            while count := fill(view):
+                hasher.update(view[:count])
         return cls("sha256:" + hasher.hexdigest())
 
     @property

@@ -111,7 +111,15 @@ MAX_DOWNLOAD_MISSES: Final = 3  # tries in a row that bring nothing new: more is
 MAX_DOWNLOAD_TRIES: Final = 100  # of one file, each bringing something: a bad line, not a mirror that plays
 PUBLISHING_SECONDS: Final = 600  # that one command waits for another on the same galaxy: to sign 10,000 statements
 SETTINGS_SECONDS: Final = 30  # that a command which changes one line waits for another on the same system
+COLLECT_AFTER_OBJECTS: Final = (
+    20_000  # new ones of Python's: with its own 700, reading large documents takes a sixth more
+)
+COLLECT_AFTER_OBJECTS_OF_AN_IMAGE: Final = (
+    200_000  # a build of 260 stars makes 150,000 that stay; each takes some 100 bytes
+)
+COLLECT_OLDER_AFTER: Final = (20, 50)  # collections of newer ones
 READ_CHUNK_BYTES: Final = 1 * MIB  # of streamed reads: large enough for speed, small enough for a device
+HASH_BUFFER_BYTES: Final = 256 * KIB  # filled again and again: it stays in a processor's cache, which saves a fifth
 MAX_CONTENT_IN_MEMORY_BYTES: Final = (
     8 * MIB
 )  # of one star's or layer's files; the others lie on the disk: a device may have 128 MiB of memory

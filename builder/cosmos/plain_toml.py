@@ -21,8 +21,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import tomli_w
-
 _TEXT: Final = r'[^"\\\x00-\x1f\x7f]*+'
 _ITEM: Final = rf"{_TEXT}(?:\\\\{_TEXT})*+"  # of an array: the path of a systemd unit may have a backslash
 _NAME: Final = rf'(?:[A-Za-z0-9_-]++|"{_TEXT}")'
@@ -171,6 +169,8 @@ def plain_text(document: Mapping[str, object]) -> str:
     try:
         _add_blocks(blocks, document, "", "")
     except _NotPlain:
+        import tomli_w  # hardly a document needs it
+
         return tomli_w.dumps(document)
     return "\n".join(blocks)
 

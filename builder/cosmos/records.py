@@ -1,8 +1,8 @@
-"""`dataclass`: as `dataclasses.dataclass`, but a class costs next to nothing until its first object is made.
+"""`dataclass`: as `dataclasses.dataclass`, but a class costs next to nothing until it has several objects.
 
 The standard one writes and compiles six methods for each class, at import: a millisecond for each of the 230 classes
-that a build imports. Most of them never get an object. Here `__init__` alone is compiled, for the first object. The
-other methods need no code of their own.
+that a build imports. Most of them get few objects or none. Here `__init__` alone is compiled, once a class has some
+objects: a loop makes the first ones. The other methods need no code of their own.
 
 The options are `frozen`, `kw_only` and `slots`, and mean the same. `field`, `fields`, `replace` and `asdict` of
 `dataclasses` work on these classes. To a type checker both decorators are one.
@@ -11,7 +11,7 @@ The options are `frozen`, `kw_only` and `slots`, and mean the same. `field`, `fi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 T = TypeVar("T")
 
 _ABSENT: Final = object()  # the value of an argument that was left out, and that a factory makes
+_SOME: Final = 8  # objects of one class: to compile its `__init__` takes longer than the loop does for fifty
 _FEW: Final = 3  # fields: to set them one by one takes no longer than to open an object
 
 
@@ -29,7 +30,7 @@ def _record(*, frozen: bool = False, kw_only: bool = False, slots: bool = False)
         own = vars(plain)
         plain.__doc__ = plain.__doc__ or plain.__name__  # else the standard one reads the signature, for a millisecond
         cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots)(plain)
-        methods: dict[str, Any] = {"__init__": _init_at_first_use(cls), "__repr__": _repr, **_equality_of(cls)}
+        methods: dict[str, Any] = {"__init__": _init_by_a_loop(cls), "__repr__": _repr, **_equality_of(cls)}
         if frozen:
             methods |= {"__setattr__": _refuse_assignment, "__delattr__": _refuse_deletion}
             if slots:
@@ -51,12 +52,40 @@ else:
     dataclass = _record
 
 
-def _init_at_first_use(cls: Any) -> Callable[..., None]:
-    def compile_and_run(self: Any, *values: Any, **named: Any) -> None:
-        cls.__init__ = compiled_init(cls)
-        cls.__init__(self, *values, **named)
+def _init_by_a_loop(cls: Any) -> Callable[..., None]:
+    """Return the `__init__` of the first objects of `cls`, which makes way for a compiled one."""
+    objects = 0
 
-    return compile_and_run
+    def init(self: Any, *values: Any, **named: Any) -> None:
+        nonlocal objects
+        objects += 1
+        if objects > _SOME or not _fill(self, fields(cls), values, named):  # the compiled one words what is wrong
+            cls.__init__ = compiled_init(cls)
+            cls.__init__(self, *values, **named)
+        elif hasattr(cls, "__post_init__"):
+            self.__post_init__()
+
+    return init
+
+
+def _fill(made: Any, wanted: Iterable[Field[Any]], values: Iterable[Any], named: Mapping[str, Any]) -> bool:
+    """Give `made` the `wanted` fields; return False if `__init__` does not take these arguments."""
+    by_place, by_name = list(values)[::-1], dict(named)
+    for one in wanted:
+        if one.init and by_place and not one.kw_only:
+            value = by_place.pop()
+        elif one.init and one.name in by_name:
+            value = by_name.pop(one.name)
+        elif one.default_factory is not MISSING:
+            value = one.default_factory()
+        elif one.default is not MISSING:
+            value = one.default
+        elif one.init:
+            return False
+        else:
+            continue  # `__post_init__` sets it
+        object.__setattr__(made, one.name, value)
+    return not by_place and not by_name
 
 
 def compiled_init(cls: Any) -> Any:

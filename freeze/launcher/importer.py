@@ -147,7 +147,7 @@ class Pieces:
             raise FileNotFoundError(path) from None
 
 
-gc.set_threshold(20_000, 20, 50)  # as in cosmos.cli.terminal: importing makes many objects, and hardly any garbage
+gc.set_threshold(20_000, 20, 50)  # as in cosmos.cli.collecting: importing makes many objects, and hardly any garbage
 pieces = Pieces()
 sys.frozen = True
 sys.meta_path.append(pieces)

@@ -28,8 +28,7 @@ FILES: Final = {"ctypes"}  # writes durably: renameat2, prctl
 DOCUMENTS: Final = FILES | {"hashlib"}
 IMAGES: Final = DOCUMENTS | {"zstandard"}
 KEYS: Final = DOCUMENTS | {"nacl"}
-GALAXIES: Final = KEYS | {"socket"}
-SYSTEM: Final = GALAXIES | IMAGES
+SYSTEM: Final = KEYS | IMAGES  # a network only if a galaxy lies behind one
 INSTALLS: Final = SYSTEM | {"subprocess"}
 JUDGES: Final = SYSTEM  # reads an image's definition; what renders its template only if there is something to render
 THREADS: Final = {"concurrent.futures", "logging"}  # checks an image with all processors
@@ -46,7 +45,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "doctor": IMAGES | KEYS | {"socket", "subprocess"},
     "completion": set(),
     "manual": FILES,
-    "schema": INSTALLS | {"http"},
+    "schema": INSTALLS | {"http", "socket"},
     "ls": IMAGES,
     "cat": IMAGES,
     "diff": IMAGES | {"difflib"},
@@ -56,7 +55,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "attach-signature": KEYS,
     "init": KEYS,
     "key": KEYS,
-    "trust": GALAXIES,
+    "trust": KEYS,
     "status": SYSTEM,
     "history": SYSTEM,
     "list-galaxies": SYSTEM,
@@ -74,11 +73,11 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "lint": IMAGES,
     "delta": IMAGES | KEYS | THREADS,
     "apply": JUDGES | THREADS,
-    "fetch": JUDGES | THREADS | {"http"},
+    "fetch": JUDGES | THREADS | {"http", "socket"},
     "store": JUDGES,
     "freeze": KEYS,
     "outdated": JUDGES,
-    "dev": BUILDS | GALAXIES | INSTALLS | {"http"},
+    "dev": BUILDS | INSTALLS | {"http", "socket"},
     "add": JUDGES,
     "remove": JUDGES,
     "vendor": JUDGES | {"subprocess"},
@@ -90,14 +89,14 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "rebuild-once": BUILDS,
     "stellar": set(),  # as the program alone; its own commands are below
     "stellar new-star": ASKS,
-    "stellar build-star": INSTALLS | {"http"},
+    "stellar build-star": INSTALLS | {"http", "socket"},
     "stellar scripts": ASKS,
     "stellar validate": ASKS,
     "stellar show": IMAGES | KEYS,
     "stellar test": ASKS | {"difflib"},
     "stellar lint": ASKS,
     "stellar fetch": ASKS,
-    "stellar import-deb": INSTALLS | THREADS | {"http"},
+    "stellar import-deb": INSTALLS | THREADS | {"http", "socket"},
     "stellar galaxy-init": IMAGES | KEYS,
     "stellar index-galaxy": IMAGES | KEYS,
     "stellar sign": IMAGES | KEYS,

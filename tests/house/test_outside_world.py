@@ -100,6 +100,10 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "sandbox.conversation",
         "socket",
     ): "the channel to a worker is two sockets of this machine without an address",
+    (
+        "release.report.compiled",
+        "marshal",
+    ): "the code of the page's template lies beside Python's own code of the modules, in the same form",
     ("sandbox.zygote", "os.environb"): "a secret is planted in the environment, so that the probe can see it wiped",
 }
 

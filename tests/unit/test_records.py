@@ -115,10 +115,18 @@ CALLS: list[tuple[type, tuple[object, ...], dict[str, object]]] = [
 ]
 
 
+@pytest.fixture(params=[records._init_by_a_loop, records.compiled_init], ids=["loop", "compiled"])
+def made_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
+    """Return what lets objects of a class be made as its first ones are, or as all later ones."""
+    return lambda cls: monkeypatch.setattr(cls, "__init__", request.param(cls))
+
+
 @pytest.mark.parametrize(("ours", "values", "named"), CALLS)
 def test_an_object_is_made_shown_and_refused_as_by_the_standard_library(
-    ours: type, values: tuple[object, ...], named: dict[str, object]
+    ours: type, values: tuple[object, ...], named: dict[str, object], made_by: Callable[[type], None]
 ) -> None:
+    made_by(ours)
+
     def outcome(cls: Callable[..., object]) -> str:
         try:
             made = cls(*values, **named)
@@ -169,11 +177,12 @@ def test_objects_are_replaced_copied_and_pickled() -> None:
     assert pickle.loads(pickle.dumps(Point(x=1, more=[1]))).more == [1]
 
 
-def test_a_default_factory_makes_a_value_for_each_object() -> None:
+def test_a_default_factory_makes_a_value_for_each_object(made_by: Callable[[type], None]) -> None:
+    made_by(Point)
     assert Point(x=1).more is not Point(x=1).more
 
 
-def test_a_class_compiles_its_init_for_its_first_object_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_compiles_its_init_once_when_it_has_some_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
 
     def run(text: str, names: dict[str, Any], made: dict[str, Any]) -> None:
@@ -194,9 +203,22 @@ def test_a_class_compiles_its_init_for_its_first_object_alone(monkeypatch: pytes
 
         one: int
 
+    first = [Late(one=number) for number in range(records._SOME)]
     assert compiled == []
-    assert (Late(one=1), Late(one=2)) == (Late(one=1), Late(one=2))
+    assert [*first, Late(one=records._SOME)] == [Late(one=number) for number in range(records._SOME + 1)]
     assert len(compiled) == 1
+
+
+def test_the_first_object_is_refused_in_the_words_of_the_compiled_init() -> None:
+    @records.dataclass(frozen=True, slots=True)
+    class Early:
+        """A class."""
+
+        one: int
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'one'"):
+        Early()  # type: ignore[call-arg]  # a type checker refuses it as well
+    assert Early(1) == Early(one=1)
 
 
 @records.dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,7 +239,8 @@ class Wider(Wide):
 
 
 @pytest.mark.parametrize("cls", [Wide, Wider])
-def test_an_object_that_was_opened_to_be_made_is_closed(cls: type[Wide]) -> None:
+def test_an_object_that_was_opened_to_be_made_is_closed(cls: type[Wide], made_by: Callable[[type], None]) -> None:
+    made_by(Wide)
     made = cls(a=1, b=2, d=[4])
     assert type(made) is cls
     assert (made.a, made.b, made.c, made.d, made._text) == (1, 2, 3, [4], "")

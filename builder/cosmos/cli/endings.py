@@ -7,14 +7,12 @@ SIGHUP, 130 SIGINT, 143 SIGTERM. It is 141 (SIGPIPE) if the reader closed the pi
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import os
 import select
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
@@ -22,6 +20,7 @@ from typing import NoReturn
 import click
 
 from cosmos.about import REPORT_BUGS_TO, VERSION
+from cosmos.cli.collecting import collect_as_usual
 from cosmos.cli.failing import Failure, answer_held, asks_for_json, failure_of
 from cosmos.cli.terminal import NamingStdout, Surroundings, Terminal
 from cosmos.errors import CosmosError, WorldFailed, likely_cause
@@ -47,7 +46,7 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     _open_the_first_three()
     stderr = sys.stderr or io.StringIO()  # None if it was closed before we started
     _write_all_of_it()
-    gc.set_threshold(20_000, 20, 50)  # with tens of thousands of rows, collecting as often as usual takes a sixth
+    collect_as_usual()
     around = Surroundings(
         program=program,
         environ=dict(os.environ),
@@ -162,6 +161,8 @@ def _not_utf8(error: UnicodeEncodeError, arguments: Sequence[str] | None) -> Fai
 
 def _bug() -> Failure:
     """Return that the exception at hand is our bug, and where to report it."""
+    import traceback  # for a bug alone
+
     said = f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}"
     return Failure(EXIT_BUG, "bug", said, hint=REPORT_BUGS_TO)
 

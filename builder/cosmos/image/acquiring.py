@@ -22,7 +22,7 @@ from cosmos.model.lock import LOCK_FILE, Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import counted
 from cosmos.records import dataclass
-from cosmos.resolve.locked import demand_right, outranked
+from cosmos.resolve.locked import Judged, demand_right_unless, outranked
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
 from cosmos.staging.ahead import fetching_ahead, star_files
 from cosmos.staging.galaxies import naming_address
@@ -123,8 +123,13 @@ class Judge:
             )
 
 
-def acquire_lock(lock: Lock, place: LockPlace, world: World, accept: frozenset[str] = frozenset()) -> AcquiredLock:
-    """Return every locked star, fetched and verified, in lock order; `accept` are star names, or `galaxy:NAME`."""
+def acquire_lock(
+    lock: Lock, place: LockPlace, world: World, accept: frozenset[str] = frozenset(), judged: Judged | None = None
+) -> AcquiredLock:
+    """Return every locked star, fetched and verified, in lock order; `accept` are star names, or `galaxy:NAME`.
+
+    `judged` is what was judged of the lock by its own words. If the signed statements say the same, that counts.
+    """
     total = sum(star.size_bytes for star in lock.stars)
     world.reporter.step(f"fetch and verify {counted(len(lock.stars), 'star')}, {total:,} bytes")
     judge = Judge(lock, world, accept)
@@ -159,7 +164,7 @@ def acquire_lock(lock: Lock, place: LockPlace, world: World, accept: frozenset[s
                 world.reporter.progress(star.id, done, total, "bytes")
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
     _demand_first_galaxies(lock, indexes, signed)
-    demand_right(lock, place.lock_file, signed)
+    demand_right_unless(judged, lock, place.lock_file, signed)
     judge.demand_all_used()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
 

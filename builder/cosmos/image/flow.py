@@ -104,7 +104,7 @@ def finished_tree(ready: Ready, world: World, options: BuildOptions) -> PackedTr
 def fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
     """Return every star of the lock, verified, before anything is unpacked. Raises the errors of `cosmos.errors`."""
     world.sweep(options.out)
-    stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked)
+    stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked, ready.judged)
     if options.key is not None:
         demand_signable(ready.definition, stars.signers)
     demand_vouched(ready.definition.image.policy, stars.stars, world)

@@ -31,7 +31,7 @@ from cosmos.records import dataclass
 from cosmos.release.draft import demand_replaceable
 from cosmos.release.lint.linting import LookAhead
 from cosmos.release.sign import Signing
-from cosmos.resolve.locked import demand_right
+from cosmos.resolve.locked import Judged, demand_right
 from cosmos.resolve.stale import differences
 from cosmos.sandbox.bubble import Bubble
 
@@ -67,11 +67,13 @@ class BuildOptions:
 class Ready:
     """A definition that passed the preflight: its judged lock, the lock's files by name, and its rendered template.
 
+    `judged` is what was judged of the lock; None for a lock that cannot be judged without the signed statements.
     `sandbox` is the result of the probe of Nova's sandbox. Without a sandbox, no script runs.
     """
 
     definition: Definition
     lock: Lock
+    judged: Judged | None
     lock_files: Mapping[str, bytes]
     template: RenderedTemplate
     sandbox: Mapping[str, Json]
@@ -85,7 +87,7 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
     demand_room(options)
     data, envelope = world.lock_files(definition)
     demand_signed_lock(definition, world, data, envelope)
-    lock = fresh_lock(definition, data, world)
+    lock, judged = fresh_lock(definition, data, world)
     if options.key is not None:
         demand_signable(definition, {star.name: star.signers for star in lock.stars})
     report_strangers(definition, lock, world.reporter)
@@ -93,6 +95,7 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
     return Ready(
         definition=definition,
         lock=lock,
+        judged=judged,
         lock_files={LOCK_FILE: data, **beside},
         template=template,
         sandbox=world.sandbox(),
@@ -126,8 +129,8 @@ def demand_room(options: BuildOptions) -> None:
         )
 
 
-def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
-    """Return the lock with the bytes `data`.
+def fresh_lock(definition: Definition, data: bytes, world: World) -> tuple[Lock, Judged | None]:
+    """Return the lock with the bytes `data`, and what was judged of it.
 
     Raises `NoSolution` if it no longer fits the image definition, does not answer its own wishes, or has a star
     `cosmos` that could not read the image's universe.
@@ -140,7 +143,7 @@ def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
             f"is stale: {'; '.join(stale)}",
             hint=f"cosmos freeze {definition.folder}",
         )
-    demand_right(lock, definition.lock_file)
+    judged = demand_right(lock, definition.lock_file)
     for star in lock.stars:
         if star.facts is not None:  # a lock of version 1 does not say it
             hint = f"cosmos freeze {definition.folder} --upgrade {star.name}"
@@ -156,4 +159,4 @@ def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
             f"the lock pins zstd {lock.build.zstd}, but this is {ZSTD_VERSION}: "
             "the contents will be the same, the packed bytes may not"
         )
-    return lock
+    return lock, judged

@@ -12,6 +12,7 @@ processor, bubblewrap) is not named: two builders of the same program write the 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,14 +41,38 @@ def described_sources(sources: str) -> Builder:
 
 
 def _libraries() -> Iterator[Json]:
-    from importlib import metadata
-
+    records = _records()
     for name in _LIBRARIES:
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # a library that its packager keeps without records; the tree still names itself
-        yield {"name": name, "uri": f"pkg:pypi/{name}@{version}"}
+        version = _recorded_version(records[name]) if name in records else _version_elsewhere(name)
+        if version is not None:  # a packager may keep a library without records; the tree still names itself
+            yield {"name": name, "uri": f"pkg:pypi/{name}@{version}"}
+
+
+def _records() -> dict[str, Path]:
+    """Return the METADATA of what is installed in folders, by name: the first one of a name counts."""
+    found: dict[str, Path] = {}
+    for place in map(Path, sys.path):
+        for file in sorted(place.glob("*.dist-info/METADATA")):
+            name = re.sub(r"[-_.]+", "-", file.parent.name.partition("-")[0]).lower()
+            found.setdefault(name, file)
+    return found
+
+
+def _recorded_version(metadata: Path) -> str | None:
+    """Return the version in a METADATA file (Core metadata specifications): a field before the first empty line."""
+    fields, _, _ = metadata.read_text("utf-8", "replace").partition("\n\n")
+    stated = re.search(r"^Version: *(\S+)$", fields, re.MULTILINE)
+    return None if stated is None else stated[1]
+
+
+def _version_elsewhere(name: str) -> str | None:
+    """Return the version of a library with other records, for example in an archive."""
+    from importlib import metadata  # it loads a reader of mail: 30 ms
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _versions() -> dict[str, str]:

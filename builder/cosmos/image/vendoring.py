@@ -110,7 +110,7 @@ def vendor_image(definition: Definition, world: Home, folder: Path, accept: froz
     demand_sound(definition, stand_ins(definition.template))
     data, envelope = world.lock_files(definition)
     demand_signed_lock(definition, world, data, envelope)
-    lock = fresh_lock(definition, data, world)
+    lock, _ = fresh_lock(definition, data, world)
     beside = {} if envelope is None else {definition.lock_envelope.name: envelope}
     wanted = _Wanted(place=definition, definition=definition, lock=lock, files={LOCK_FILE: data, **beside})
     return _vendored(wanted, world, folder, accept)

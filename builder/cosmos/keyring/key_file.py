@@ -32,7 +32,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Self
 
-import tomli_w
 from nacl import utils
 from nacl.bindings import (
     crypto_generichash_blake2b_salt_personal,
@@ -42,7 +41,6 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 from nacl.exceptions import RuntimeError as SodiumRuntimeError
-from nacl.pwhash import argon2id
 
 from cosmos.canon import canonical_json
 from cosmos.errors import Malformed, Refused, WorldFailed
@@ -101,6 +99,8 @@ class Kdf:
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the `[kdf]` table; parameters out of bounds are refused before anything is run."""
+        from nacl.pwhash import argon2id  # five modules, for a passphrase alone
+
         table.choice("algorithm", (_ALGORITHM,))
         kdf = cls(
             operations=table.count("operations", least=argon2id.OPSLIMIT_MODERATE, most=argon2id.OPSLIMIT_SENSITIVE),
@@ -126,6 +126,8 @@ class Kdf:
 
         Raises `WorldFailed` if the machine has less memory than the passphrase takes.
         """
+        from nacl.pwhash import argon2id  # as above
+
         try:
             stretched = argon2id.kdf(32, passphrase, self.salt, self.operations, self.memory_bytes)
         except (SodiumRuntimeError, MemoryError):
@@ -136,6 +138,9 @@ class Kdf:
 
 def sealed_document(head: Head, seed: bytes, passphrase: bytes) -> bytes:
     """Return the key file of `seed` under `passphrase`; raises `Malformed` for a passphrase below the floor."""
+    import tomli_w  # as above
+    from nacl.pwhash import argon2id
+
     demand_strong(passphrase)
     kdf = Kdf(
         operations=argon2id.OPSLIMIT_MODERATE,
@@ -151,6 +156,8 @@ def sealed_document(head: Head, seed: bytes, passphrase: bytes) -> bytes:
 
 def plain_document(head: Head, seed: bytes) -> bytes:
     """Return the key file of `seed` without a passphrase; it says so."""
+    import tomli_w  # as above
+
     warning = "# NOT ENCRYPTED (--no-passphrase): whoever reads this file can sign with this key\n"
     rows = {**head.to_toml(), "protection": "none", "plain": {"seed": canonical_base64.encoded(seed)}}
     return (_title(head) + warning + tomli_w.dumps(rows)).encode()

@@ -9,14 +9,11 @@ a name, and is this user's alone: a build that was killed in its first moment le
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import glob
 import hashlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -163,6 +160,9 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
 
     Raises `WorldFailed`.
     """
+    import shutil  # with all that the two load they take 6 ms, which a freeze need not wait for
+    import tempfile
+
     out = out.absolute()
     with blaming(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -182,6 +182,8 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
 
 def sweep_beside(out: Path) -> None:
     """Remove the folders that killed builds into `out` left beside it. The folder of a living build stays."""
+    import shutil  # as above
+
     out = out.absolute()
     for draft in sorted(out.parent.glob(f"{glob.escape(_prefix(out))}*")):
         if draft.is_symlink() or not (draft / DRAFT_MARK).is_file():
@@ -206,6 +208,8 @@ def _same_files(one: Path, other: Path, *, but: str) -> bool:
 
     A link in the place of a file is no part of a release, whatever it leads to.
     """
+    import filecmp  # as above
+
     names = sorted(file.name for file in one.iterdir() if file.name != but)
     if names != sorted(file.name for file in other.iterdir() if file.name != but):
         return False

@@ -51,21 +51,30 @@ def lock_faults(lock: Lock, signed: Mapping[StarName, Facts] | None = None) -> t
     return faults(wishes_of(lock.request), _stars(lock, signed), lock.request.arch)
 
 
-def demand_right_unless(judged: Judged, lock: Lock, file: Path) -> None:
+def demand_right_unless(
+    judged: Judged | None, lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None = None
+) -> None:
     """Do what `demand_right` does, but where `lock` says what was `judged` and found right, do not judge it again."""
-    said = Judged(frozenset(wishes_of(lock.request)), lock.request.arch, _stars(lock))
-    if said != judged:
-        demand_right(lock, file)
+    if judged is None or _said(lock, signed) != judged:
+        demand_right(lock, file, signed)
 
 
-def demand_right(lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None = None) -> None:
-    """Raise `NoSolution` that names the faults of `lock`, with the hint of the first; `file` lies in its image."""
+def demand_right(lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None = None) -> Judged | None:
+    """Raise `NoSolution` that names the faults of `lock`, with the hint of the first; `file` lies in its image.
+
+    Return what was judged; None for a lock of version 1 without `signed` facts.
+    """
     found = lock_faults(lock, signed)
     if found:
         said = "; ".join(map(str, found[:_MAX_SHOWN]))
         more = f"; and {len(found) - _MAX_SHOWN} more" if len(found) > _MAX_SHOWN else ""
         way_out = found[0].way_out.replace("IMAGE", str(file.parent))
         raise NoSolution(str(file), f"does not answer its wishes: {said}{more}", hint=way_out)
+    return None if signed is None and not lock.carries_facts else _said(lock, signed)
+
+
+def _said(lock: Lock, signed: Mapping[StarName, Facts] | None) -> Judged:
+    return Judged(frozenset(wishes_of(lock.request)), lock.request.arch, _stars(lock, signed))
 
 
 def outranked(

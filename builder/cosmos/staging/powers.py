@@ -167,8 +167,11 @@ def _needed(folders: OpenFolders, laid: Iterable[Laid], receipt: Json) -> Iterat
     for event in events if isinstance(events, list) else ():
         if isinstance(event, dict) and event.get("do") == "run":
             yield "run", "its script runs a program"
+    inside, tops, closed = _prefixes(folders.real), folders.real, folders.operators
     for one in laid:
-        yield from _needed_for(one, folders)
+        path = one.path  # that of most lies inside, and then nothing of it is worth a look but its rights
+        if not (path.startswith(inside) and not path.startswith(closed) and path not in tops and _is_usual(one)):
+            yield from _needed_for(one, folders)
 
 
 def _needed_for(laid: Laid, folders: OpenFolders) -> Iterator[tuple[Power, str]]:

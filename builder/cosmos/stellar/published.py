@@ -3,8 +3,8 @@
 A listed version means one archive for ever, because locks name its bytes. `snapshots/` keeps every index, so a
 withdrawn star cannot come back with other bytes.
 
-Ten years of snapshots are read in seconds: rows have one form, and a regular expression reads this form. An index with
-rows of another form is parsed as TOML.
+Ten years of snapshots are read in seconds: rows have one form, and a regular expression reads this form. A row that an
+older index has word for word says nothing new, and is not read. An index with rows of another form is parsed as TOML.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Published:
         self._galaxy = galaxy
         self._seen: set[int] = set()
         self._stars: dict[tuple[str, str], list[Once]] = {}
+        self._rows: set[bytes] = set()
 
     def of(self, star: Star, seq: int) -> tuple[Once, ...]:
         """Return the listings, up to index `seq`, of the star's name, version and architecture.
@@ -81,7 +82,7 @@ class Published:
             if number in self._seen or not is_there(file):
                 continue
             self._seen.add(number)
-            for row in _rows(read_bounded(file, MAX_INDEX_BYTES), str(file)):
+            for row in _new_rows(read_bounded(file, MAX_INDEX_BYTES), str(file), self._rows):
                 try:
                     name, version = row["name"], row["version"]
                     once = Once(
@@ -103,10 +104,12 @@ class Published:
         return str(read_statement(file).star.arch) if is_it else ""
 
 
-def _rows(data: bytes, source: str) -> Iterable[Mapping[str, str]]:
-    """Return the rows of an index as their fields."""
-    found = [dict(_FIELD.findall(block)) for block in _ROW.findall(data)]
-    if len(found) == data.count(_HEAD) and (found or b"snapshot" not in data):
+def _new_rows(data: bytes, source: str, known: set[bytes]) -> Iterable[Mapping[str, str]]:
+    """Return the rows of an index as their fields, without those that are `known`; they are known from then on."""
+    rows = _ROW.findall(data)
+    if len(rows) == data.count(_HEAD) and (rows or b"snapshot" not in data):
+        found = [dict(_FIELD.findall(row)) for row in rows if row not in known]
+        known.update(rows)
         return ({key.decode(): value.decode() for key, value in row.items()} for row in found)
     index = parsed_index(data, source)
     return ({key: str(value) for key, value in row.to_toml().items()} for row in index.snapshot)

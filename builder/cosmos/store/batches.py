@@ -28,7 +28,7 @@ import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import field
 from typing import Final, Self
 
@@ -175,13 +175,10 @@ class Batches:
         waiting = self._waiting.get(key)
         if waiting is not None:
             return waiting
-        try:
+        with self._blaming():
             found = self._looked_up(key)
             while found is None and self._list():
                 found = self._looked_up(key)
-        except OSError:
-            with blaming(self._folder.path):  # a path is only made for a message
-                raise
         return found
 
     def add(self, key: Digest, record: bytes) -> None:
@@ -236,10 +233,15 @@ class Batches:
 
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
-        try:
+        with self._blaming():
             if not self._has_listed:
                 self._list()
             return self._looked_up(key)
+
+    @contextmanager
+    def _blaming(self) -> Iterator[None]:
+        try:
+            yield
         except OSError:
             with blaming(self._folder.path):  # a path is only made for a message
                 raise

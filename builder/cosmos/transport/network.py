@@ -25,12 +25,12 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import HTTP_IDLE_SECONDS, MAX_HTTP_HEAD_BYTES, MAX_IDLE_CONNECTIONS
 from cosmos.model.netrc import Netrc
 from cosmos.records import dataclass
-from cosmos.transport.answer import read_head
 from cosmos.transport.proxies import Proxies, Proxy
-from cosmos.transport.wire import Allowance, Patience, Wire, connected
 
 if TYPE_CHECKING:
     import ssl
+
+    from cosmos.transport.wire import Patience, Wire
 
 IPFS_GATEWAY: Final = "IPFS_GATEWAY"  # the variable that transport.ipfs asks for
 PORTS: Final = {"http": 80, "https": 443}
@@ -148,6 +148,8 @@ class Network:
         Raises `Malformed` for a proxy's variable, `WorldFailed` without TLS and for a proxy that refuses, `NotHttp`,
         `CutShort` and `OSError`.
         """
+        from cosmos.transport.wire import connected  # with the sockets: a galaxy in a folder needs none
+
         host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
         proxy = self._proxies.proxy(parts.scheme, host, port)
         authorities = self.authorities() if parts.scheme == "https" else None
@@ -200,6 +202,8 @@ class Withheld(WorldFailed):
 
 
 def _connected_to(proxy: Proxy, patience: Patience) -> Wire:
+    from cosmos.transport.wire import connected  # as above
+
     try:
         return connected(proxy.host, proxy.port, patience)
     except TimeoutError:
@@ -210,6 +214,9 @@ def _connected_to(proxy: Proxy, patience: Patience) -> Wire:
 
 def _tunnel(wire: Wire, host: str, port: int, proxy: Proxy) -> None:
     """Ask the proxy for a connection to `host` (RFC 9110 section 9.3.6). Raises `Withheld`."""
+    from cosmos.transport.answer import read_head  # as above
+    from cosmos.transport.wire import Allowance
+
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     login = f"Proxy-Authorization: {proxy.login}\r\n" if proxy.login else ""
     wire.send(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: cosmos\r\n{login}\r\n".encode("latin-1"))

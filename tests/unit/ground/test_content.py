@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from cosmos.content import Content, ContentReader, FileRange, HeldFile, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
-from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.limits import HASH_BUFFER_BYTES, READ_CHUNK_BYTES
 
 DATA = bytes(range(256)) * 40
 
@@ -54,11 +55,25 @@ def test_a_large_content_comes_in_bounded_pieces(tmp_path: Path) -> None:
     assert [len(piece) for piece in pieces(content)] == [READ_CHUNK_BYTES, READ_CHUNK_BYTES, 1]
 
 
-def test_a_file_that_became_shorter_is_not_a_shorter_content(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [-1, 0, 1, HASH_BUFFER_BYTES - 1])
+def test_a_large_content_has_the_digest_of_all_its_bytes(tmp_path: Path, more: int) -> None:
+    data = os.urandom(2 * HASH_BUFFER_BYTES + more)
+    content = on_disk(tmp_path, data)
+    with (tmp_path / "file").open("rb") as stream:
+        assert Digest.of_stream(stream) == Digest.of(b"before" + data + b"after")
+    assert content_digest(content) == Digest.of(data)
+    assert content_digest(content[1:-1]) == Digest.of(data[1:-1])
+    assert content_digest(content[:0]) == Digest.of(b"")
+
+
+@pytest.mark.parametrize("reader", [bytes, content_digest])
+def test_a_file_that_became_shorter_is_not_a_shorter_content(
+    tmp_path: Path, reader: Callable[[FileRange], object]
+) -> None:
     content = on_disk(tmp_path, DATA)
     os.truncate(tmp_path / "file", 100)
     with pytest.raises(WorldFailed, match="became shorter while it was read"):
-        bytes(content)
+        reader(content)
 
 
 def test_a_file_that_changes_after_it_was_hashed_is_noticed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cosmos.errors import NoSolution
+from cosmos.image.flow import build_image
 from cosmos.image.freeze import freeze, lock_bytes
 from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.facts import Facts
@@ -18,8 +19,8 @@ from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Version
 from cosmos.resolve import locked
 from cosmos.resolve.judging import Placed, faults
-from cosmos.resolve.locked import Judged, wishes_of
-from fakes.worlds import MemoryWorld, memory_definition
+from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
+from fakes.worlds import MemoryWorld, memory_definition, memory_options
 
 FILE = Path("image/universe.lock.toml")
 OTHER = Arch("riscv64")
@@ -91,3 +92,32 @@ def test_a_lock_that_says_something_else_and_is_right_is_written(frozen: Lock) -
     star: LockedStar = replace(frozen.stars[0], version=Version.parse("1.3.0"))
     other = replace(frozen, stars=(star, *frozen.stars[1:]))
     assert Lock.parse(lock_bytes(other, FILE, as_resolved(frozen)), "lock") == other
+
+
+def test_a_build_judges_a_lock_once_if_its_statements_say_what_it_says(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = memory_definition(stars={"zlib": "*", "nano": "*"})
+    freeze(definition, world)
+    seen: list[object] = []
+    monkeypatch.setattr(locked, "faults", lambda *judged: seen.append(judged) or faults(*judged))
+    build_image(definition, world, memory_options())
+    assert len(seen) == 1
+
+
+def test_a_lock_is_judged_again_by_statements_that_say_something_else(frozen: Lock) -> None:
+    judged = demand_right(frozen, FILE)
+    assert judged == as_resolved(frozen)
+    signed = {star.name: star.facts or Facts() for star in frozen.stars}
+    demand_right_unless(judged, frozen, FILE, signed)
+    signed[frozen.stars[0].name] = replace(signed[frozen.stars[0].name], arch=OTHER)
+    with pytest.raises(NoSolution, match="does not answer its wishes"):
+        demand_right_unless(judged, frozen, FILE, signed)
+
+
+def test_a_lock_without_facts_has_not_been_judged_before_its_statements_are_there(frozen: Lock) -> None:
+    first = replace(frozen, stars=tuple(replace(star, facts=None) for star in frozen.stars))
+    assert demand_right(first, FILE) is None
+    signed = {star.name: star.facts or Facts() for star in frozen.stars}
+    with pytest.raises(NoSolution, match="does not answer its wishes"):
+        demand_right_unless(None, first, FILE, {name: replace(facts, arch=OTHER) for name, facts in signed.items()})

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from nacl.pwhash import argon2id
 
 from cosmos.errors import CosmosError, Malformed, Refused, WorldFailed
-from cosmos.keyring import key_file
 from cosmos.keyring.key_file import opened, stated_head
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
@@ -181,7 +180,7 @@ def test_parameters_out_of_bounds_are_refused_before_any_work(
     def fail(*_: object) -> bytes:
         raise AssertionError("the passphrase was stretched")
 
-    monkeypatch.setattr(key_file.argon2id, "kdf", fail)
+    monkeypatch.setattr(argon2id, "kdf", fail)
     assert old.encode() in sealed
     with pytest.raises(Malformed):
         opened(sealed.replace(old.encode(), new.encode()), no_passphrase, "a.key")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+import zipfile
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from in_toto_attestation.v1.statement import Statement
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
+from cosmos.image import program
 from cosmos.image.flow import build_image
 from cosmos.image.freeze import freeze
 from cosmos.image.packed_definition import packed_definition
@@ -122,6 +126,26 @@ def test_the_builder_is_named_by_versions_and_by_its_own_bytes(tmp_path: Path) -
     binary.write_bytes(b"program")
     parts = described_binary(binary).parts
     assert parts == ({"name": "cosmos", "digest": {"sha256": Digest.of(b"program").hex}},)
+
+
+def test_a_library_has_the_version_that_pip_recorded_first_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions() -> dict[str, str]:
+        named = [str(part["uri"]).removeprefix("pkg:pypi/") for part in described_sources("0").parts[1:]]
+        return dict(one.split("@") for one in named)
+
+    assert versions() == {name: metadata.version(name) for name in program._LIBRARIES}
+    record = tmp_path / "near" / "Tomli_W-9.0.dist-info" / "METADATA"
+    record.parent.mkdir(parents=True)
+    record.write_text("Metadata-Version: 2.4\nName: tomli_w\nVersion: 9.0.1\n\nVersion: 7\n")
+    monkeypatch.syspath_prepend(tmp_path / "near")
+    assert versions()["tomli-w"] == "9.0.1"
+    archive = tmp_path / "libraries.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("lupa-8.0.dist-info/METADATA", "Metadata-Version: 2.4\nName: lupa\nVersion: 8.0\n")
+    monkeypatch.setattr(sys, "path", [str(archive), str(tmp_path / "near"), str(tmp_path / "missing")])
+    assert versions() == {"lupa": "8.0", "tomli-w": "9.0.1"}, "and no others, which have no records here"
 
 
 def test_anybody_can_compute_the_digest_of_a_source_tree_with_plain_tools(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
+from cosmos.stellar import published as module
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
@@ -309,3 +310,34 @@ def test_another_package_under_a_published_version_is_refused_with_both_digests(
     assert (done.stars, list(done.refused), str(row.archive) in done.refused["app"]) == ((), ["app"], True)
     assert first.archive.is_file()
     assert bytes_of(galaxy) == before
+
+
+def test_a_row_is_read_once_however_many_indexes_have_it(galaxy: GalaxyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(name: str, digit: str) -> str:
+        digests = "".join(f'{key} = "sha256:{digit * 64}"\n' for key in ("statement", "archive"))
+        return f'[[snapshot]]\nname = "{name}"\nversion = "1.0.0"\narch = "any"\n{digests}\n'
+
+    same, other, late = row("same", "1"), row("other", "2"), row("late", "4")
+    snapshots = [same + other, same + row("other", "3"), same + other + late]
+    for number, rows in enumerate(snapshots, start=1):
+        file = galaxy.snapshot_file(number)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'name = "core"\n\n{rows}'.rstrip("\n") + "\n")
+    seen: list[int] = []
+    new_rows = module._new_rows
+
+    def counted(data: bytes, source: str, known: set[bytes]) -> list[Mapping[str, str]]:
+        found = [*new_rows(data, source, known)]
+        seen.append(len(found))
+        return found
+
+    monkeypatch.setattr(module, "_new_rows", counted)
+    published = Published(galaxy)
+    published._read(4)
+    assert seen[:3] == [2, 1, 1]
+    everything = Published(galaxy)
+    monkeypatch.setattr(module, "_new_rows", lambda data, source, _known: new_rows(data, source, set()))
+    everything._read(4)
+    assert published._stars == everything._stars
+    listed = {name: [(one.seq, one.archive[7]) for one in found] for (name, _), found in published._stars.items()}
+    assert listed == {"same": [(1, "1")], "other": [(1, "2"), (2, "3")], "late": [(3, "4")]}

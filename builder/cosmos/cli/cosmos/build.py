@@ -7,13 +7,13 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.collecting import collect_seldom
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
 from cosmos.cli.cosmos.kept_build import Question, Unchanged, how_seen, look, question
@@ -27,6 +27,8 @@ from cosmos.cli.terminal import surroundings
 from cosmos.image.given_values import NOTHING_GIVEN, read_given
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from cosmos.release.sign import Signing
 
 
@@ -178,6 +180,7 @@ def _built(wishes: Wishes, terms: Mapping[str, Json], *, trusts_stat: bool) -> A
         if wishes.explain:
             what = "what the signed release asserts of its stars" if isinstance(found, Unchanged) else found
             surroundings().reporter(quiet=wishes.quiet).note(f"what has changed: {what}")
+    collect_seldom()
     from cosmos.cli.cosmos.whole_build import build_whole
 
     return build_whole(wishes, asked)
@@ -205,6 +208,8 @@ def share_of(text: str) -> Fraction:
     >>> share_of("5%"), share_of("0.5%")
     (Fraction(1, 20), Fraction(1, 200))
     """
+    from fractions import Fraction  # it loads decimal, for --audit alone
+
     found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%", text)
     share = None if found is None else Fraction(found[1]) / 100
     if share is None or not 0 < share <= 1:

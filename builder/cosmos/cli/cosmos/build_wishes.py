@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosmos.records import dataclass
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from cosmos.image.given_values import GivenValues
     from cosmos.release.sign import Signing
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cosmos.canon import Json
+from cosmos.cli.collecting import collect_seldom
 from cosmos.cli.cosmos.kept_build import Question, look_at, question
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.image.kept_release import frozen_key
@@ -37,6 +38,7 @@ def freeze_if_changed(
         asked = question(image, home, None, options, trusts_stat=trusts_stat)
     if asked is not None and _is_frozen(asked, as_json=as_json):
         return
+    collect_seldom()
     from cosmos.cli.cosmos.freeze_image import freeze_image
 
     freeze_image(

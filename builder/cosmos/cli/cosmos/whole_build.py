@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +14,6 @@ from cosmos.canon import Json, digest_of
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
 from cosmos.cli.cosmos.counting import Counting
-from cosmos.cli.cosmos.failed_step import open_shell
 from cosmos.cli.cosmos.kept_build import Question, known_files
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.own_program import own_terms
@@ -33,6 +34,10 @@ from cosmos.model.reporter import Reporter
 from cosmos.release.boot import is_bootable
 from cosmos.release.lint.linting import BuiltImage, LintMemory, LookAhead, lint_built, lint_release
 from cosmos.trust.signing_request import REQUEST_FILE
+
+if TYPE_CHECKING:
+    from cosmos.nova.job import Stopped
+    from cosmos.sandbox.bubble import Bubble
 
 
 def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
@@ -101,11 +106,17 @@ def _options(wishes: Wishes, definition: Definition, look: LookAhead) -> BuildOp
         accept_revoked=wishes.accept_revoked,
         keep_root=wishes.keep_root,
         safe=wishes.safe,
-        at_failure=open_shell if wishes.shell else None,
+        at_failure=_shell() if wishes.shell else None,
         audit=_audit(wishes),
         look=look,
         secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),
     )
+
+
+def _shell() -> Callable[[Stopped, Bubble], None]:
+    from cosmos.cli.cosmos.failed_step import open_shell  # for a person who asks for it
+
+    return open_shell
 
 
 def _folders(definition: Definition) -> tuple[bytes, ...]:

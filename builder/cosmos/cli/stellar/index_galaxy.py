@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.collecting import collect_seldom
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
@@ -65,6 +66,7 @@ def index(
 
     Every archive is hashed again and compared with its statement, except with --trust-stat.
     """
+    collect_seldom()
     around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
     reporter = around.reporter(quiet=as_json)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cosmos.canon import Json
-from cosmos.nova.job import NovaJob
-from cosmos.nova.run import run_install
 from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.tree.overlay import PathMap
@@ -27,6 +25,9 @@ class Finished:
 
 def finish(script: bytes, name: str, tree: Mapping[TreePath, Entry], paths: PathMap, epoch: int) -> Finished:
     """Run the image's finish script, called `name`, on the whole `tree`. Raises `ScriptFailed`."""
+    from cosmos.nova.job import NovaJob  # as in staging.stage: most images have no finish script
+    from cosmos.nova.run import run_install
+
     result = run_install(
         NovaJob(
             star="finish",

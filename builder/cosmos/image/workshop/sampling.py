@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cosmos.model.names import StarName
 from cosmos.records import dataclass
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _WHOLE: Final = 1 << 64
 

@@ -24,7 +24,7 @@ from cosmos.child import die_with
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed, of_star
 from cosmos.image.workshop.layers import Layers, Made, StarLayer, Workshop
-from cosmos.limits import MIB
+from cosmos.limits import COLLECT_AFTER_OBJECTS, COLLECT_OLDER_AFTER, MIB
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.records import dataclass
@@ -211,6 +211,7 @@ _known: dict[Digest, StarLayer] = {}  # a worker's own: the layers that it has r
 
 def _enter(workshop: Workshop, builder: int) -> None:
     die_with(builder)
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, *COLLECT_OLDER_AFTER)  # the builder may collect less often
     gc.freeze()  # what a worker inherits lives as long as the worker: to look through it would copy its pages
     _shared.append(workshop)
 

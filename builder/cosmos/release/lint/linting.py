@@ -181,7 +181,6 @@ class LookAhead:
     def of(self, terms: Terms) -> Callable[[str, Digest, Iterable[Entry]], tuple[Digest, bytes]]:
         """Return the function of a layer's name, its frame's digest and its entries that gives a key and its record."""
         wanted = Wanted(self.builder_folders)
-        is_readable()  # loads the library now, once for all workers
 
         def looked(layer: str, frame: Digest, entries: Iterable[Entry]) -> tuple[Digest, bytes]:
             allowed, look = terms.allowed(layer), LayerLook()

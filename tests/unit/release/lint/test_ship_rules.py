@@ -17,6 +17,7 @@ from cosmos.pack.image_file import image_pieces, pack_layer
 from cosmos.release.inspect import open_image
 from cosmos.release.lint import elf
 from cosmos.release.lint.linting import LintReport, Terms, lint_entries, lint_release
+from cosmos.release.lint.program_rules import MACHINES
 from cosmos.release.lint.rules import RULES
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -209,11 +210,25 @@ def test_a_waiver_counts_for_its_paths_until_its_release() -> None:
 
 
 def test_without_the_library_elf_rules_are_not_judged_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elf, "_machines", lambda: None)
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name.partition('.')[0]!r}")
+
+    monkeypatch.setattr(elf, "find_spec", missing)
+    monkeypatch.setattr(elf, "_has_library", elf._has_library.__wrapped__)
     for rule in ("elf-machine", "elf-interpreter", "elf-library", "elf-symbol-version", "soname-twice"):
         found = report(FAULTS[rule], owners=OWNERS)
         assert said(found) == []
         assert [rule in line and "pyelftools" in line for line in found.unjudged] == [True]
+
+
+def test_a_program_of_a_usual_machine_does_not_load_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {number: name for number, name in elf._machines().items() if number not in elf._MACHINES}
+    assert {**others, **elf._MACHINES} == elf._machines()
+    assert {name for name, _ in MACHINES.values()} <= {*elf._MACHINES.values()}
+    avr = elf.elf_facts(bytes(elf_file(machine=83)))
+    assert (avr and avr.machine, elf._machine(60_000)) == ("EM_AVR", "60000")
+    monkeypatch.setattr(elf, "_machines", lambda: pytest.fail("the library is loaded"))
+    assert said(report(FAULTS["elf-machine"])) == [("elf-machine", "usr/bin/x")]
 
 
 def test_what_an_image_alone_does_not_say_is_not_judged_and_that_is_said(tmp_path: Path) -> None:
