@@ -96,14 +96,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("nova.template_worker", "os._exit"): "a forked worker whose memory is used up can do no more than end",
     ("sandbox.zygote", "os._exit"): "a forked process must not run the ends of what it was forked from",
     ("sandbox.zygote", "socket"): "the zygote is asked for workers on a socket of this machine that has no address",
-    (
-        "sandbox.conversation",
-        "socket",
-    ): "the channel to a worker is two sockets of this machine without an address",
-    (
-        "release.report.compiled",
-        "marshal",
-    ): "the code of the page's template lies beside Python's own code of the modules, in the same form",
+    ("sandbox.conversation", "socket"): "the channel to a worker is two sockets of this machine without an address",
     ("sandbox.zygote", "os.environb"): "a secret is planted in the environment, so that the probe can see it wiped",
 }
 

@@ -31,7 +31,6 @@ from cosmos.model.names import StarName
 from cosmos.model.release import RELEASE_FILE, REPORT_FILE
 from cosmos.pack.image_file import DIRECTORIES
 from cosmos.release.report.changes import Changes
-from cosmos.release.report.compiled import compiled_template
 from cosmos.release.report.course import Course
 from cosmos.release.report.facts import Facts, Right
 from cosmos.release.report.graph import graph
@@ -77,7 +76,7 @@ def page(facts: Facts, *, changes: Changes | None, beside: str | None, course: C
     environment.filters["short"] = _short
     environment.filters["number"] = lambda number: f"{number:,}"
     style = _part("page.css")
-    template = compiled_template(environment, _part("page.html"))
+    template = environment.from_string(_part("page.html"))
     text = template.render(
         style=Markup(style),  # noqa: S704 - our own file
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
