@@ -260,7 +260,9 @@ def _machine(number: int) -> str:
 
 @functools.cache
 def _machines() -> Mapping[int, str]:
-    """Return the library's names of machines by their numbers."""
-    from elftools.elf.enums import ENUM_E_MACHINE
-
+    """Return the library's names of machines by their numbers; none without it, where no file is read."""
+    try:
+        from elftools.elf.enums import ENUM_E_MACHINE
+    except ImportError:
+        return {}
     return {number: name for name, number in ENUM_E_MACHINE.items() if isinstance(number, int)}
