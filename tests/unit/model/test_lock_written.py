@@ -86,7 +86,7 @@ def locks(draw: Any) -> Lock:
 def test_a_lock_is_written_as_tomli_w_writes_it_and_read_back_as_it_was(lock: Lock) -> None:
     wanted = tomli_w.dumps(lock.to_toml())
     with pytest.MonkeyPatch.context() as patch:
-        patch.delattr(plain_toml.tomli_w, "dumps")  # no lock is left to it
+        patch.delattr(tomli_w, "dumps")  # no lock is left to it
         text = plain_toml.plain_text(lock.to_toml())
     assert text == wanted
     assert Lock.parse(text.encode(), "universe.lock.toml") == lock
