@@ -46,5 +46,9 @@ def store_check(home: Path | None, as_json: bool) -> None:
             str(store.root),
             f"{count}, and went" if done.stuck is None else f"{count}, and not all could be removed: {done.stuck}",
             differences=done.damaged,
-            hint="the disk may fail, or somebody wrote into the store; a build fetches or makes them again",
+            hint=(
+                "the disk may fail, or somebody wrote into the store; a build fetches or makes them again"
+                if done.stuck is None
+                else "copy the store to a disk that can be written, and run this command on the copy"
+            ),
         )
