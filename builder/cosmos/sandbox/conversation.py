@@ -131,10 +131,14 @@ class Conversation:
 
     def receive(self, kinds: bytes, max_bytes: int = MAX_WORKER_MESSAGE_BYTES) -> tuple[bytes, tuple[Scalar, ...]]:
         """Return the next message, of one of `kinds`; raises `BrokenProtocol`, or `EOFError` if the worker is gone."""
-        (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
+        self._come(LENGTH.size)
+        size = LENGTH.unpack_from(self._begun)[0]
         if size > max_bytes:
             raise BrokenProtocol(f"the message has {size} bytes, the limit is {max_bytes}")
-        return opened(self._exactly(size), kinds)
+        end = LENGTH.size + size
+        self._come(end)
+        body, self._begun = self._begun[LENGTH.size : end], self._begun[end:]
+        return opened(body, kinds)
 
     def status(self) -> int | None:
         """Return the worker's exit status (below zero: the signal); None if the zygote is gone as well."""
@@ -156,13 +160,14 @@ class Conversation:
             return None
         return int(zygote.STATUS.unpack(said)[0]) if len(said) == zygote.STATUS.size else None
 
-    def _exactly(self, size_bytes: int) -> bytes:
-        """Return the next bytes. What has come behind them waits for the next call, and is never more than one read."""
+    def _come(self, size_bytes: int) -> None:
+        """Wait until as much of the next message has come. Never more than one read comes besides."""
+        if len(self._begun) >= size_bytes:
+            return
         data = bytearray(self._begun)  # not a list of pieces: a worker may send them as small as it likes
         while len(data) < size_bytes:
             data += self._read(min(max(size_bytes - len(data), _READ_BYTES), 1 << 20))
-        self._begun = bytes(data[size_bytes:])
-        return bytes(data[:size_bytes])
+        self._begun = bytes(data)
 
     def _read(self, most_bytes: int) -> bytes:
         while True:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.errors import Refused, ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES
@@ -34,6 +33,7 @@ from cosmos.trust.stars import VerifiedStatement
 
 if TYPE_CHECKING:
     from cosmos.nova.job import ProgramRunner, Stopped
+    from cosmos.nova.receipt import Receipt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +50,11 @@ class StagingInputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StagedStar:
-    """A star's layer: its entries by path, in byte order, and the receipt of its script."""
+    """A star's layer: its entries by path, in byte order, and the receipt of its script, if it has one."""
 
     star: LockedStar
     entries: Mapping[TreePath, Entry]
-    receipt: Json
+    receipt: Receipt | None
 
 
 def stage_star(
@@ -65,7 +65,7 @@ def stage_star(
     contents = opened(archive, signed, spool)
     if not contents.script:
         laid: Mapping[TreePath, Entry] = contents.files
-        receipt: Json = None
+        receipt: Receipt | None = None
     else:
         from cosmos.nova.job import NovaJob  # most stars have no script, and the runtime is a tenth of an import
         from cosmos.nova.run import run_install
@@ -89,7 +89,7 @@ def stage_star(
             )
         )
         _demand_readable(star, result.entries)
-        laid, receipt = result.entries, result.receipt.to_json()
+        laid, receipt = result.entries, result.receipt
     tree = remapped(laid.values(), star.id, inputs.paths)
     ordered = hard_links_ordered(tree, star.id).values()
     return StagedStar(

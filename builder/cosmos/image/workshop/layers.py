@@ -35,7 +35,7 @@ from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN
 from cosmos.model.names import StarName
 from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.nova.job import ProgramRunner, Stopped
-from cosmos.nova.receipt import Event, Receipt
+from cosmos.nova.receipt import Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, members_in_order, pack_layer
 from cosmos.records import dataclass
 from cosmos.resolve.all_dependencies import all_dependencies
@@ -139,7 +139,7 @@ class Workshop:
         """Return a layer from the store whose reads all still hold, or a sentence: why a new layer is needed."""
         shape = self._shape(name)
         if not self.acquired[name].star.script:
-            layer = self._trusted(name, _layer_key(shape, ()))
+            layer = self._trusted(name, _layer_key(shape, None))
             return _NEVER_MADE if layer is None else self._with_frame(name, layer)
         self._found[name] = keys = self._made_of(name, shape)
         if not keys:
@@ -164,6 +164,10 @@ class Workshop:
         if self._frames.has(name, self._frames.key(layer.key)) or layer.ran_programs:
             return layer
         return f"the store does not have it packed at level {self.level}"
+
+    def was_made_twice(self, name: StarName, layer: StarLayer) -> bool:
+        """Whether this layer, if it was made, was made twice: its script may run programs, and did."""
+        return self._times(name) == _TWICE and layer.ran_programs
 
     def load(self, key: Digest) -> StarLayer | None:
         """Return the layer that the store remembers for `key`. Raises `NotSealed`."""
@@ -201,13 +205,12 @@ class Workshop:
         Others find the frame once the store is settled.
         """
         staged, shape = self._steady(name, layers), self._shape(name)
-        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
-        key = _layer_key(shape, reads)
+        key = _layer_key(shape, staged.receipt)
         packed = self._pack(name, staged.entries, frozenset())
         self.store.put_hashed_soon(packed.digest, packed.frame)
         times = [str(staged.entries[path].mtime) for path in sorted(staged.entries)]  # in the order of the manifest
         text = manifest(map(ManifestLine.of, staged.entries.values())).decode()
-        record: Json = {"manifest": text, "times": [*times], "receipt": staged.receipt}
+        record: Json = {"manifest": text, "times": [*times], "receipt": _in_json(staged)}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
         frame_key, look = self._frames.key(key), None
@@ -267,13 +270,12 @@ class Workshop:
         return self._layer(name, staged), packed
 
     def _layer(self, name: StarName, staged: StagedStar) -> StarLayer:
-        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
         entries = sorted(staged.entries.values(), key=lambda entry: entry.path)  # as a manifest has them
         return StarLayer(
-            key=_layer_key(self._shape(name), reads),
+            key=_layer_key(self._shape(name), staged.receipt),
             lines=tuple(map(ManifestLine.of, entries)),
             times=tuple(entry.mtime for entry in entries),
-            receipt=staged.receipt,
+            receipt=_in_json(staged),
         )
 
     def _shape(self, name: StarName) -> Digest:
@@ -322,13 +324,13 @@ class Workshop:
 
     def _times(self, name: StarName) -> int:
         """Return how often a layer that its programs made is made before it counts; 0 if it may run no program."""
-        return 0 if not self.consent.gives(name, "run") else 1 if name in self.unsteady else 2
+        return 0 if not self.consent.gives(name, "run") else 1 if name in self.unsteady else _TWICE
 
     def _steady(self, name: StarName, layers: Layers) -> StagedStar:
         """Stage one star, twice if it runs programs; raises `ScriptFailed` if one gives another result then."""
         if self._times(name) < _TWICE:
             staged = self._staged(name, layers)
-            return staged if self._times(name) == 0 else _marked(staged, str(name))
+            return staged if self._times(name) == 0 else _marked(staged)
         first = self._programs(name, layers)
         waiver = "unsteady = [{}]".format(", ".join(f'"{one}"' for one in sorted({*self.unsteady, name})))
         return staged_twice(
@@ -389,12 +391,17 @@ def _receipt(receipt: Json, source: str) -> Receipt:
     return Receipt.read(Table(receipt, source, "receipt"))
 
 
-def _marked(staged: StagedStar, source: str) -> StagedStar:
+def _in_json(staged: StagedStar) -> Json:
+    return None if staged.receipt is None else staged.receipt.to_json()
+
+
+def _marked(staged: StagedStar) -> StagedStar:
     """Return the layer with the operator's waiver in its receipt, if its script ran a program."""
-    if staged.receipt is None or not (receipt := _receipt(staged.receipt, source)).ran_programs:
+    if staged.receipt is None or not staged.receipt.ran_programs:
         return staged
-    return replace(staged, receipt=replace(receipt, unsteady=True).to_json())
+    return replace(staged, receipt=replace(staged.receipt, unsteady=True))
 
 
-def _layer_key(shape: Digest, reads: tuple[Event, ...]) -> Digest:
+def _layer_key(shape: Digest, receipt: Receipt | None) -> Digest:
+    reads = () if receipt is None else receipt.reads
     return digest_of({"what": "layer", "shape": str(shape), "reads": [read.to_json() for read in reads]})

@@ -65,12 +65,12 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Ca
     judge(layers)
     at_once = max(jobs, 1) if stars - len(layers) > 1 else 1
     with settling(workshop.store), _workers(workshop, at_once) as submit:
-        _make_all(_Lacking(workshop, layers, made), submit, at_once, reporter, judge)
+        _make_all(_Lacking(workshop, layers, made, at_once), submit, reporter, judge)
     return StagedLayers(
         workshop=workshop,
         layers={name: layers[name] for name in workshop.acquired},
         made=made,
-        twice=frozenset(name for name in made if layers[name].ran_programs and name not in workshop.unsteady),
+        twice=frozenset(name for name in made if workshop.was_made_twice(name, layers[name])),
     )
 
 
@@ -91,11 +91,14 @@ class _Lacking:
 
     If a star's dependencies had to be made, the star's layer is searched for again: the new layers may be the same in
     every place that its script read. A record that a worker made waits in this process, where no other worker finds it,
-    until it is settled. Settling writes a file, so it is done when nothing else could be made.
+    until it is settled. Settling writes a file, so it is done when nothing else could be made, and not at all for one
+    worker, which is this process.
     """
 
-    def __init__(self, workshop: Workshop, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> None:
-        self.workshop, self.layers, self._made = workshop, layers, made
+    def __init__(
+        self, workshop: Workshop, layers: dict[StarName, StarLayer], made: dict[StarName, str], workers: int
+    ) -> None:
+        self.workshop, self.layers, self._made, self.workers = workshop, layers, made, workers
         self._sizes = {name: one.star.unpacked_bytes for name, one in workshop.acquired.items() if name not in layers}
         self.total_bytes, self.done_bytes = sum(self._sizes.values()), 0
         self._above: dict[StarName, list[StarName]] = {}
@@ -111,7 +114,7 @@ class _Lacking:
             if not below:
                 self._push(name)
 
-    def next(self, workers: int) -> list[StarName]:
+    def next(self) -> list[StarName]:
         """Return a star whose layer can be made now, or several small ones: what one worker makes. Or none."""
         if not self._ready and self._held:
             self.workshop.store.settle()
@@ -121,8 +124,8 @@ class _Lacking:
             self._held.clear()
         if not self._ready:
             return []
-        share = len(self._ready) // (2 * workers) + 1  # of the last ones, for each worker
-        most = 1 if workers == 1 else min(_TOGETHER, share)  # one worker is this process, which asks itself at once
+        share = len(self._ready) // (2 * self.workers) + 1  # of the last ones, for each worker
+        most = 1 if self.workers == 1 else min(_TOGETHER, share)  # this process asks itself at once
         names = [heappop(self._ready)[1]]
         size_bytes = self._sizes[names[0]]
         while len(names) < most and self._ready and size_bytes - self._ready[0][0] <= _TOGETHER_BYTES:
@@ -134,7 +137,8 @@ class _Lacking:
     def came(self, name: StarName, made: Made) -> dict[StarName, StarLayer]:
         """Keep the layer of `name`, and return it and those above it that the store has now."""
         self.layers[name] = self.workshop.keep(name, made)
-        self._unsettled.add(name)
+        if self.workers > 1:
+            self._unsettled.add(name)
         came = [name]
         for star in came:  # it grows meanwhile
             self.done_bytes += self._sizes[star]
@@ -159,13 +163,11 @@ class _Lacking:
         heappush(self._ready, (-self._sizes[name], name))
 
 
-def _make_all(
-    lacking: _Lacking, submit: Submit, at_once: int, reporter: Reporter, judge: Callable[[Layers], None]
-) -> None:
-    """Make the missing layers. No more than `at_once` workers are at work, so that `judge` can stop the rest."""
+def _make_all(lacking: _Lacking, submit: Submit, reporter: Reporter, judge: Callable[[Layers], None]) -> None:
+    """Make the missing layers. A worker is asked for no more than it makes now, so that `judge` can stop the rest."""
     running: dict[Future[list[Made]], list[StarName]] = {}
     while True:
-        while len(running) < at_once and (names := lacking.next(at_once)):
+        while len(running) < lacking.workers and (names := lacking.next()):
             reporter.progress(f"stage {names[0]}", lacking.done_bytes, lacking.total_bytes, "bytes")
             below = {name: {star: lacking.layers[star] for star in lacking.workshop.seen_by(name)} for name in names}
             running[submit(below)] = names
