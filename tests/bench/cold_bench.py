@@ -22,6 +22,8 @@ because the start of a program counts more. Before the first round, Python compi
 What earlier rows wrote is set aside, and removed at the end: on ext4 without a journal, a new file costs more while
 many others were removed in the last minutes. mmdebstrap removes its own; the row after it pays for that.
 
+Last comes what the image's frames, one for each star, take beyond one single frame of the same content.
+
 With `--levels`, limit and build are also measured at other levels of zstd, in the first round alone.
 """
 
@@ -99,6 +101,12 @@ def look_limit(image: str) -> None:
         with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as reader:
             while piece := reader.read(_PIECE):
                 content.update(piece)
+
+
+def one_frame_bytes(image: Path, level: str = LEVEL) -> int:
+    """Return the size of the content of `image` as one single frame, which the program zstd makes."""
+    script = f'zstd -qdc "$1" | zstd -q --single-thread -{level} | wc -c'
+    return int(subprocess.run(["sh", "-c", script, "sh", str(image)], capture_output=True, check=True).stdout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +368,8 @@ def main() -> None:
         own = figures[name]
         held = f"{median(own) / median(figures[row.against]):5.2f} x {row.against}" if row.against in figures else ""
         print(f"{name:32} {median(own):6.2f}  ({min(own):.2f} to {max(own):.2f})  {held}")
+    one, whole = one_frame_bytes(bench.packed), bench.packed.stat().st_size
+    print(f"the image has {whole:,} bytes, {(whole / one - 1) * 100:.2f} % more than one single frame")
     if asked.plot is not None:
         from bench.plots import Bar, draw  # matplotlib is there for `make bench` alone
 
