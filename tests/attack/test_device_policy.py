@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 import tomli_w
 
+from cosmos.device import staging_area
 from cosmos.digest import Digest
+from cosmos.staging.stage import StagedStar, stage_star
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from cosmos.trust.archives import VerifiedArchive
 from cosmos.trust.roles import STAR_TYPE
 from fakes.galaxies import GalaxyFixture, StarSpec, make_galaxy, make_signers, write_index, write_spec
 from fakes.programs import Cosmos, Outcome
@@ -310,6 +313,50 @@ def test_a_program_that_a_dependency_of_a_dependency_made_is_a_tool(system: Syst
     assert (system.root / "etc/hello").read_text() == "hello\n"
     system.install("later").ok()  # all that it runs is installed by now
     assert (system.root / "etc/later").read_text() == "hello\n"
+
+
+def test_what_a_program_made_is_placed_and_is_the_tool_of_later_stars(system: System) -> None:
+    """The program gives something else each time. It ran again for each tool, and the later result was the tool."""
+    made = 'run{"/bin/sh", "-c", "read id </proc/sys/kernel/random/uuid; echo $id >etc/id"}'
+    copied = 'run{"/bin/sh", "-c", "read id </etc/id; echo $id >etc/seen"}'
+    system.offer(shell(), running(made), running(copied, ["shell", "tool"], "later"))
+    system.policy('run = ["tool", "later"]')
+    system.install("later").ok()
+    placed = (system.root / "etc/id").read_text()
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", placed)
+    assert (system.root / "etc/seen").read_text() == placed
+    assert system.cosmos("verify", "--json").json()["good"] is True
+
+
+def test_a_chain_of_stars_that_run_each_others_programs_is_staged_in_linear_time(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each star of the chain doubled the stagings: 127 for this one."""
+    staged: list[str] = []
+
+    def noted(archive: VerifiedArchive, *rest: Any) -> StagedStar:
+        staged.append(str(archive.star.name))
+        return stage_star(archive, *rest)
+
+    monkeypatch.setattr(staging_area, "stage_star", noted)
+    chain = [
+        StarSpec(
+            f"t{at}",
+            script=script(
+                f"""mkdir("/etc") mkdir("/usr/bin") write("/usr/bin/t{at}", "#!/bin/sh\\necho {at} >>$1\\n", "0755")
+                run{{"t{at - 1}", "etc/log-{at}"}}"""
+                if at
+                else """write("/usr/bin/t0", "#!/bin/sh\\necho 0 >>$1\\n", "0755") run{"/bin/sh", "-c", "true"}"""
+            ),
+            dependencies={"shell": "*"} if not at else {f"t{at - 1}": "*"},
+        )
+        for at in range(6)
+    ]
+    system.offer(shell(), *chain)
+    system.policy(f"run = {[spec.name for spec in chain]}")
+    system.install("t5").ok()
+    assert (system.root / "etc/log-5").read_text() == "4\n"
+    assert sorted(staged) == ["shell"] * 7 + [f"t{at}" for at in range(6)]
 
 
 @pytest.mark.objective("SO-22")
