@@ -65,7 +65,7 @@ test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, including the boot
 	@$(BIN)/pytest -n $(TEST_JOBS) --dist loadgroup -m 'not exhaustive' tests builder
 
 .PHONY: test-slow
-test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run the tests that try very many cases, and the property tests with new examples
+test-slow: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests that try very many cases, and the property tests with new examples
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --hypothesis-profile new -m 'exhaustive or hypothesis' tests builder
 
 .PHONY: test-mutations
