@@ -52,8 +52,7 @@ def planned_stars(
             if not entry.is_shared or (entry.path in planned.named and plan.makes_again(name, entry.path))
         ]
         files, held = len(planned.record.files), badges.get(name, ())
-        receipt = None if staged.receipt is None else staged.receipt.to_json()
-        looks.append(look_at(item, brought, files, receipt, consent, viewer.roots, held))
+        looks.append(look_at(item, brought, files, staged.receipt_in_json, consent, viewer.roots, held))
         is_refused = is_refused or any(not row.is_given for row in looks[-1].powers)
         if not is_refused:
             yield planned

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.errors import Refused, ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES
@@ -55,6 +56,11 @@ class StagedStar:
     star: LockedStar
     entries: Mapping[TreePath, Entry]
     receipt: Receipt | None
+
+    @property
+    def receipt_in_json(self) -> Json:
+        """The receipt as a JSON value; null without a script."""
+        return None if self.receipt is None else self.receipt.to_json()
 
 
 def stage_star(

@@ -165,10 +165,6 @@ class Workshop:
             return layer
         return f"the store does not have it packed at level {self.level}"
 
-    def was_made_twice(self, name: StarName, layer: StarLayer) -> bool:
-        """Whether this layer, if it was made, was made twice: its script may run programs, and did."""
-        return self._times(name) == _TWICE and layer.ran_programs
-
     def load(self, key: Digest) -> StarLayer | None:
         """Return the layer that the store remembers for `key`. Raises `NotSealed`."""
         record = self.store.get_result(key)
@@ -210,7 +206,7 @@ class Workshop:
         self.store.put_hashed_soon(packed.digest, packed.frame)
         times = [str(staged.entries[path].mtime) for path in sorted(staged.entries)]  # in the order of the manifest
         text = manifest(map(ManifestLine.of, staged.entries.values())).decode()
-        record: Json = {"manifest": text, "times": [*times], "receipt": _in_json(staged)}
+        record: Json = {"manifest": text, "times": [*times], "receipt": staged.receipt_in_json}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
         frame_key, look = self._frames.key(key), None
@@ -275,7 +271,7 @@ class Workshop:
             key=_layer_key(self._shape(name), staged.receipt),
             lines=tuple(map(ManifestLine.of, entries)),
             times=tuple(entry.mtime for entry in entries),
-            receipt=_in_json(staged),
+            receipt=staged.receipt_in_json,
         )
 
     def _shape(self, name: StarName) -> Digest:
@@ -389,10 +385,6 @@ def _receipt(receipt: Json, source: str) -> Receipt:
     if not isinstance(receipt, dict):
         raise Malformed(source, "contains no receipt")
     return Receipt.read(Table(receipt, source, "receipt"))
-
-
-def _in_json(staged: StagedStar) -> Json:
-    return None if staged.receipt is None else staged.receipt.to_json()
 
 
 def _marked(staged: StagedStar) -> StagedStar:

@@ -66,11 +66,12 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Ca
     at_once = max(jobs, 1) if stars - len(layers) > 1 else 1
     with settling(workshop.store), _workers(workshop, at_once) as submit:
         _make_all(_Lacking(workshop, layers, made, at_once), submit, reporter, judge)
+    may_run = (name for name in made if workshop.consent.gives(name, "run") and name not in workshop.unsteady)
     return StagedLayers(
         workshop=workshop,
         layers={name: layers[name] for name in workshop.acquired},
         made=made,
-        twice=frozenset(name for name in made if workshop.was_made_twice(name, layers[name])),
+        twice=frozenset(name for name in may_run if layers[name].ran_programs),
     )
 
 
