@@ -245,7 +245,7 @@ def test_others_may_enter_the_root_for_good_before_its_marker_is_gone(
     disk.mkdir()
     with recorded(disk) as record:
         cosmos(*words).ok()
-    for state in record.states(seed=1):
+    for state in map(record.state, record.recipes(seed=1)):
         top = state.nodes[state.top]
         if "var" in top.names and ".cosmos-bootstrap" not in top.names:
             assert top.attributes["mode"] == 0o755, state.how
