@@ -60,7 +60,7 @@ boot: image ## start the image in QEMU and wait for its marker
 	@$(BIN)/cosmos boot $(IMAGE)/out
 
 .PHONY: test
-test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, including the boot; installs missing programs if allowed
+test: TEST-PROGRAMS $(VENV)/dev.stamp build/collected image ## run the tests, including the boot; installs missing programs if allowed
 	@$(BYTECODE)
 	@$(BIN)/pytest -n $(TEST_JOBS) --dist loadgroup -m 'not exhaustive' tests builder
 
@@ -75,6 +75,12 @@ test-mutations: $(VENV)/dev.stamp ## read 20,000 damaged documents of every kind
 .PHONY: test-torture
 test-torture: $(VENV)/dev.stamp ## cut off every command that changes a system, wherever it changes the disk; a table
 	@$(BIN)/pytest -q -n $(JOBS) -m exhaustive -rP tests/attack/test_torture.py
+
+# pytest rewrites each file of tests before its first run, which takes 20 s, and keeps the result. Of the processes that
+# `make test` starts in a new clone each would do so for itself. So one does it before, while the image is made.
+build/collected: | $(VENV)/dev.stamp
+	@mkdir -p $(@D)
+	@$(BIN)/pytest -q --collect-only tests >$@ || rm -f $@  # `make test` says what is wrong
 
 # The tests start very many processes, and none of them writes bytecode. So it is made once, before: a start of cosmos
 # then takes half of the time. What the tests import seldom or never is left out.

@@ -27,13 +27,27 @@ from fakes.programs import Cosmos
 NOTHING = "nothing changed: "
 
 
-@pytest.fixture
-def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
-    """An image that was built without a signature, so that the home remembers its release."""
-    image = make_image(tmp_path)
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    build(image, cosmos).ok()
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> ImageFixture:
+    image = make_image(tmp_path_factory.mktemp("built"))
+    succeed("freeze", image.folder, "--home", image.home)
+    succeed("build", image.folder, "--home", image.home)
     return image
+
+
+@pytest.fixture
+def built(built_once: ImageFixture) -> Iterator[ImageFixture]:
+    """An image that was built without a signature, so that the home remembers its release.
+
+    A home knows a release by its path, so each test has the image at the same one, and it is put back after the test.
+    """
+    site = built_once.folder.parent
+    kept = site.with_name(f"{site.name}-kept")
+    if not kept.exists():
+        shutil.copytree(site, kept, symlinks=True)
+    yield built_once
+    shutil.rmtree(site)
+    shutil.copytree(kept, site, symlinks=True)
 
 
 def age(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 import socket
@@ -22,7 +23,7 @@ from cosmos.transport.http import HttpCarrier
 from cosmos.transport.network import Authorities, Network
 from cosmos.transport.partial import part_name
 from cosmos.transport.proxies import Proxies, basic
-from fakes.galaxies import StarSpec, make_galaxy, make_signers
+from fakes.galaxies import StarSpec, galaxy_files, make_signers
 from fakes.http_servers import raw_server, said
 from fakes.kept_servers import KeptServer, certificate, kept, proxy
 from fakes.programs import Cosmos
@@ -59,6 +60,13 @@ def knowing(server: KeptServer, scheme: str = "http") -> Callable[[], Netrc]:
     return lambda: Netrc.parse(line.encode(), "netrc")
 
 
+@functools.cache
+def fifty_stars(seq: int) -> dict[str, bytes]:
+    """Return the files of a galaxy, which are the same for every test."""
+    stars = [StarSpec(f"star{number}", "1.0.0", {f"usr/{number}": b"x" * 3000}) for number in range(50)]
+    return galaxy_files("core", stars, make_signers(), seq=seq)
+
+
 class System:
     """A system with one signed galaxy of fifty stars, which a server may serve."""
 
@@ -72,8 +80,9 @@ class System:
         cosmos("trust", "init", trust, "--sha256", Digest.of(trust.read_bytes()), "--root", self.root).ok()
 
     def publish(self, seq: int) -> None:
-        stars = [StarSpec(f"star{number}", "1.0.0", {f"usr/{number}": b"x" * 3000}) for number in range(50)]
-        make_galaxy(self.galaxy, "core", stars, self.signers, seq=seq)
+        for name, data in fifty_stars(seq).items():
+            (self.galaxy / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.galaxy / name).write_bytes(data)
 
     def add(self, address: str, network: str = "") -> None:
         self.cosmos("add-galaxy", "core", address, "--root", self.root).ok()

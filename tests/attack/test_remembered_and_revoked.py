@@ -24,7 +24,7 @@ from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
 from fakes.galaxies import Signers, make_galaxy, write_index
 from fakes.growing_galaxies import pin
 from fakes.http_servers import serving
-from fakes.images import APP, BASE, META, ImageFixture, make_image
+from fakes.images import APP, BASE, META, ImageFixture, copy_image, make_image
 from fakes.programs import Cosmos, Outcome
 
 CORE, IMAGE, APP_NAME = GalaxyName("core"), ImageName("small"), StarName("app")
@@ -80,13 +80,18 @@ class Site:
         return line
 
 
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> ImageFixture:
+    image = make_image(tmp_path_factory.mktemp("built"), STARS)
+    make_galaxy(image.galaxy.path, "core", STARS, image.signers, seq=5)
+    succeed("freeze", image.folder, "--home", image.home)
+    succeed("build", image.folder, "--home", image.home, "--key", image.secret_key)
+    return image
+
+
 @pytest.fixture
-def site(tmp_path: Path, cosmos: Cosmos) -> Site:
-    site = Site(make_image(tmp_path, STARS), cosmos)
-    make_galaxy(site.image.galaxy.path, "core", STARS, site.image.signers, seq=5)
-    site.freeze().ok()
-    site.build("--key", str(site.image.secret_key)).ok()
-    return site
+def site(built_once: ImageFixture, tmp_path: Path, cosmos: Cosmos) -> Site:
+    return Site(copy_image(built_once, tmp_path), cosmos)
 
 
 def author(signers: Signers) -> str:

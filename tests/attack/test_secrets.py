@@ -21,7 +21,7 @@ from cosmos.keyring.key_file import opened
 from fakes.images import ImageFixture, make_image
 
 PASSPHRASE = "seven wooden owls Unpacked the harbour"
-LOOK_SECONDS = 0.02  # between two looks; the program's processes live longer
+LOOK_SECONDS = 0.05  # between two looks; the program's processes live longer
 PROGRAM = "from cosmos.cli.cosmos.main import main; main()"
 
 

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -381,13 +381,19 @@ def some(everything: list[Any], number: int) -> list[Any]:
     return everything[stride // 2 :: stride][:number]
 
 
+def states_of(record: Record, number: int | None) -> Iterator[State]:
+    """Return every state of the record, or `number` of them: only these are made."""
+    if number is None:
+        return record.states(seed=SEED)
+    return map(record.state, some(list(record.recipes(seed=SEED)), number))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_all", AMOUNTS)
 @pytest.mark.parametrize("name", CASES)
 def test_killed_or_without_power_anywhere_the_system_is_old_or_new(world: World, name: str, is_all: bool) -> None:
     torture = Torture(name, world)
-    states = list(torture.record.states(seed=SEED))
-    for state in states if is_all else some(states, SOME_STATES):
+    for state in states_of(torture.record, None if is_all else SOME_STATES):
         torture.judge(state.how, state.write)
     torture.said("killed, or power cut")
 
@@ -399,10 +405,9 @@ def test_cut_off_again_while_the_next_command_recovers_the_system_is_old_or_new(
     world: World, name: str, is_all: bool
 ) -> None:
     torture = Torture(name, world)
-    for first in some(list(torture.record.states(seed=SEED)), CUT_TWICE if is_all else 1):
+    for first in states_of(torture.record, CUT_TWICE if is_all else 1):
         second = torture.recorded(first, (0, torture.after))
-        states = list(second.states(seed=SEED))
-        for state in states if is_all else some(states, SOME_AGAIN):
+        for state in states_of(second, None if is_all else SOME_AGAIN):
             torture.judge(f"{first.how}; then {state.how}", state.write)
     torture.said("cut off twice")
 

@@ -180,6 +180,15 @@ class State:
             os.utime(place, ns=(held["time"],) * 2, follow_symlinks=False)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """Which steps took place, and which of them left torn bytes: what a state is made from."""
+
+    how: str
+    kept: tuple[int, ...]
+    torn: tuple[tuple[int, bytes], ...] = ()
+
+
 class Record:
     """The steps that changed a folder, from the state in which it was at the beginning."""
 
@@ -268,27 +277,37 @@ class Record:
 
     def after_all(self) -> State:
         """Return the state in which every change took place."""
-        return self._state("all", [*range(len(self.steps))])
+        return self.state(Recipe("all", (*range(len(self.steps)),)))
 
     def states(self, *, seed: int) -> Iterator[State]:
         """Yield each state once that a power cut or a kill may leave. Of many combinations, `seed` chooses some."""
         seen = set[Digest]()
+        for recipe in self.recipes(seed=seed):
+            state = self.state(recipe)
+            if state.digest not in seen:
+                seen.add(state.digest)
+                yield state
+
+    def recipes(self, *, seed: int) -> Iterator[Recipe]:
+        """Yield what makes all of `states`, each once; a few of them make the same state."""
+        seen = set[tuple[tuple[int, ...], tuple[tuple[int, bytes], ...]]]()
         chance = random.Random(seed)
         for point in range(len(self.steps) + 1):
-            for state in itertools.chain(self._killed(point), self._cut(point, chance)):
-                if state.digest not in seen:
-                    seen.add(state.digest)
-                    yield state
+            for recipe in itertools.chain(self._killed(point), self._cut(point, chance)):
+                what = tuple(one for one in recipe.kept if not isinstance(self.steps[one], Sync)), recipe.torn
+                if what not in seen:
+                    seen.add(what)
+                    yield recipe
 
-    def _killed(self, point: int) -> Iterator[State]:
+    def _killed(self, point: int) -> Iterator[Recipe]:
         """Yield the states of a kill: before step `point`, or in the middle of it if it is a write."""
-        done = [*range(point)]
-        yield self._state(f"killed after step {point}", done)
+        done = (*range(point),)
+        yield Recipe(f"killed after step {point}", done)
         last = self.steps[point] if point < len(self.steps) else None
         if isinstance(last, Bytes):
-            yield self._state(f"killed in step {point}: {last}", [*done, point], {point: last.torn[0]})
+            yield Recipe(f"killed in step {point}: {last}", (*done, point), ((point, last.torn[0]),))
 
-    def _cut(self, point: int, chance: random.Random) -> Iterator[State]:
+    def _cut(self, point: int, chance: random.Random) -> Iterator[Recipe]:
         """Yield the states of a power cut before step `point`."""
         safe, loose = self._parted(point)
         weighty = [one for one in loose if str(self.steps[one]) != "time"]
@@ -296,15 +315,16 @@ class Record:
             if any(isinstance(step := self.steps[one], Names) and step.after in {*loose} - {*kept} for one in kept):
                 continue
             lost = ", ".join(f"{one} ({self.steps[one]})" for one in loose if one not in kept)
-            yield self._state(f"power cut after step {point}, lost: {lost or 'nothing'}", sorted((*safe, *kept)))
+            how = f"power cut after step {point}, lost: {lost or 'nothing'}"
+            yield Recipe(how, (*sorted((*safe, *kept)),))
         for one in loose:
             step = self.steps[one]
             if isinstance(step, Bytes):
                 for torn in step.torn:
                     how = f"power cut after step {point}, torn: {one} ({step})"
-                    yield self._state(how, sorted((*safe, *loose)), {one: torn})
+                    yield Recipe(how, (*sorted((*safe, *loose)),), ((one, torn),))
                     others = [other for other in loose if not isinstance(self.steps[other], Bytes)]
-                    yield self._state(f"{how}, no other bytes", sorted((*safe, *others, one)), {one: torn})
+                    yield Recipe(f"{how}, no other bytes", (*sorted((*safe, *others, one)),), ((one, torn),))
 
     def _parted(self, point: int) -> tuple[list[int], list[int]]:
         """Return the steps before `point` whose change is safe, and the others."""
@@ -318,21 +338,22 @@ class Record:
                 loose.append(number)
         return safe, loose
 
-    def _state(self, how: str, kept: Sequence[int], torn: dict[int, bytes] | None = None) -> State:
-        nodes = {**self._born}
-        for number in kept:
+    def state(self, recipe: Recipe) -> State:
+        """Return the state that the recipe makes."""
+        nodes, torn = {**self._born}, dict(recipe.torn)
+        for number in recipe.kept:
             step = self.steps[number]
             match step:
                 case Names():
                     nodes[step.node] = _with_names(nodes[step.node], step.now)
                 case Bytes():
-                    nodes[step.node] = replace(nodes[step.node], data=(torn or {}).get(number, step.new))
+                    nodes[step.node] = replace(nodes[step.node], data=torn.get(number, step.new))
                 case Attributes():
                     node = nodes[step.node]
                     nodes[step.node] = replace(node, attributes={**node.attributes, **step.now})
                 case Sync():
                     pass
-        return State(how, self.top, nodes)
+        return State(recipe.how, self.top, nodes)
 
 
 def _with_names(node: Node, now: dict[str, int | None]) -> Node:

@@ -421,6 +421,7 @@ build_binary.refuse_what_does_not_start(places, new)
 """
 
 
+@pytest.mark.exhaustive  # half a minute, for a loader that the binary of this processor does not have
 def test_with_pyinstallers_loader_as_on_other_processors_it_is_built_and_starts(
     wheels: Path, debs: Path, repo: Path, tmp_path: Path
 ) -> None:

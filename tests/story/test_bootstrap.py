@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.crash_states import recorded
 from fakes.galaxies import StarSpec, index_by_stellar, make_galaxy, make_home, make_signers
-from fakes.images import APP, BASE, ImageFixture, make_image
+from fakes.images import APP, BASE, ImageFixture, copy_image, make_image
 from fakes.programs import REPO, Cosmos
 
 OWNED = StarSpec(
@@ -38,16 +39,24 @@ PATHS = """
 """
 
 
-@pytest.fixture
-def image(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
-    wishes = {"app": "*", "owned": "*"}
-    made = make_image(tmp_path / "there", (BASE, APP, OWNED), wishes, more='finish = "finish.lua"\n', tables=TABLES)
+@pytest.fixture(scope="module")
+def image_once(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> ImageFixture:
+    wishes, where = {"app": "*", "owned": "*"}, tmp_path_factory.mktemp("once")
+    made = make_image(where / "there", (BASE, APP, OWNED), wishes, more='finish = "finish.lua"\n', tables=TABLES)
     (made.folder / "finish.lua").write_text('function install()\n  write("/etc/finished", "yes\\n")\nend\n')
     with (made.folder / "template/template.toml").open("a") as template:
         template.write(PATHS)
-    cosmos("freeze", made.folder, "--home", made.home).ok()
-    cosmos("build", made.folder, "--home", made.home, "--key", made.secret_key, "--keep-root", tmp_path / "kept").ok()
+    succeed("freeze", made.folder, "--home", made.home)
+    succeed("build", made.folder, "--home", made.home, "--key", made.secret_key, "--keep-root", where / "kept")
     return made
+
+
+@pytest.fixture
+def image(image_once: ImageFixture, tmp_path: Path) -> ImageFixture:
+    """An image in `there`, and its root in `kept`, with its links and devices."""
+    there = image_once.folder.parent
+    subprocess.run(["cp", "-a", there.with_name("kept"), tmp_path], check=True)
+    return copy_image(image_once, tmp_path / "there")
 
 
 @pytest.fixture
@@ -245,7 +254,7 @@ def test_others_may_enter_the_root_for_good_before_its_marker_is_gone(
     disk.mkdir()
     with recorded(disk) as record:
         cosmos(*words).ok()
-    for state in record.states(seed=1):
+    for state in map(record.state, record.recipes(seed=1)):
         top = state.nodes[state.top]
         if "var" in top.names and ".cosmos-bootstrap" not in top.names:
             assert top.attributes["mode"] == 0o755, state.how

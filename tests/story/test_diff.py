@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import zstandard
 
 from fakes.galaxies import StarSpec, make_galaxy, make_signers
-from fakes.images import BASE, META, ImageFixture, make_image
+from fakes.images import BASE, META, ImageFixture, copy_image, make_image
 from fakes.programs import Cosmos, Outcome, write_programs
 
 OUTPUTS = '[[output]]\nformat = "tar.zst"\n[[output]]\nformat = "file"\npath = "usr/bin/app"\nas = "app"\n'
@@ -34,18 +35,24 @@ end
 )
 
 
+@pytest.fixture(scope="module")
+def two_once(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> ImageFixture:
+    """Two releases of one image, `old` and its `out`: the second has a newer version of app."""
+    image = make_image(tmp_path_factory.mktemp("two"), tables=OUTPUTS + '[policy]\nsetuid = ["app"]\n')
+    succeed("freeze", image.folder, "--home", image.home)
+    succeed("build", image.folder, "--home", image.home, "--key", image.secret_key)
+    shutil.copytree(image.out, image.folder.parent / "old")
+    make_galaxy(image.galaxy.path, "core", (BASE, NEWER, META), image.signers, seq=2)
+    succeed("freeze", image.folder, "--home", image.home, "--upgrade")
+    succeed("build", image.folder, "--home", image.home, "--key", image.secret_key)
+    return image
+
+
 @pytest.fixture
-def two(tmp_path: Path, cosmos: Cosmos) -> tuple[ImageFixture, Path, Path]:
-    """Two releases of one image: the second has a newer version of app."""
-    image = make_image(tmp_path, tables=OUTPUTS + '[policy]\nsetuid = ["app"]\n')
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
-    old = tmp_path / "old"
-    shutil.copytree(image.out, old)
-    make_galaxy(tmp_path / "galaxy", "core", (BASE, NEWER, META), image.signers, seq=2)
-    cosmos("freeze", image.folder, "--home", image.home, "--upgrade").ok()
-    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
-    return image, old, image.out
+def two(two_once: ImageFixture, tmp_path: Path) -> tuple[ImageFixture, Path, Path]:
+    """The two releases, for a test to change as it likes."""
+    image = copy_image(two_once, tmp_path)
+    return image, tmp_path / "old", image.out
 
 
 def demand_app_changed(row: dict[str, Any]) -> None:

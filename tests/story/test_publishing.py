@@ -113,7 +113,7 @@ def read_meanwhile(galaxy: GalaxyFolder, end: Path, publishers: list[subprocess.
 
 
 def test_readers_meanwhile_find_a_whole_galaxy_every_time(galaxy: GalaxyFolder, tmp_path: Path) -> None:
-    for lines in read_meanwhile(galaxy, tmp_path / "end", [python(PUBLISHING, galaxy.root, "star", 25)]):
+    for lines in read_meanwhile(galaxy, tmp_path / "end", [python(PUBLISHING, galaxy.root, "star", 12)]):
         assert [line for line in lines if not line.startswith("seq ")] == []
         numbers = [int(line.split()[1].rstrip(":")) for line in lines]
         assert numbers == sorted(numbers)
@@ -122,12 +122,12 @@ def test_readers_meanwhile_find_a_whole_galaxy_every_time(galaxy: GalaxyFolder, 
 def test_several_that_publish_at_once_lose_nothing_and_never_give_one_number_twice(
     galaxy: GalaxyFolder, tmp_path: Path
 ) -> None:
-    publishers = [python(PUBLISHING, galaxy.root, name, 8) for name in ("a", "b", "c")]
+    publishers = [python(PUBLISHING, galaxy.root, name, 5) for name in ("a", "b", "c")]
     for lines in read_meanwhile(galaxy, tmp_path / "end", publishers):
         assert [line for line in lines if not line.startswith("seq ")] == []
         told = {line.split(":")[0]: line for line in lines}
         assert [line for line in lines if told[line.split(":")[0]] != line] == [], "a fork"
-    names = {"first", *(f"{name}{number}" for name in "abc" for number in range(8))}
+    names = {"first", *(f"{name}{number}" for name in "abc" for number in range(5))}
     assert {str(row.name) for row in galaxy.index().snapshot} == names
     grown: set[str] = set()
     for seq in range(1, galaxy.index().seq + 1):

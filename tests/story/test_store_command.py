@@ -15,19 +15,25 @@ import pytest
 
 from cosmos.store.blobs import StoreFolder
 from fakes.galaxies import StarSpec
-from fakes.images import APP, BASE, META, ImageFixture, make_image
+from fakes.images import APP, BASE, META, ImageFixture, copy_image, make_image
 from fakes.programs import REPO, Cosmos, Outcome
 
 STARS = (BASE, APP, *(StarSpec(f"more-{at}", files={f"usr/lib/more-{at}": b"%d" % at * 9000}) for at in range(5)), META)
 WISHES = {star.name: "*" for star in STARS}
 
 
-@pytest.fixture
-def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
-    image = make_image(tmp_path, STARS, WISHES)
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    build(image, cosmos).ok()
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> ImageFixture:
+    image = make_image(tmp_path_factory.mktemp("built"), STARS, WISHES)
+    succeed("freeze", image.folder, "--home", image.home)
+    succeed("build", image.folder, "--home", image.home, "--out", image.out)
     return image
+
+
+@pytest.fixture
+def built(built_once: ImageFixture, tmp_path: Path) -> ImageFixture:
+    """A built image with its store, for a test to change as it likes."""
+    return copy_image(built_once, tmp_path)
 
 
 def build(image: ImageFixture, cosmos: Cosmos, out: str = "out", *words: object) -> Outcome:

@@ -95,23 +95,26 @@ def system(tmp_path: Path, galaxy: GalaxyFixture, cosmos: Cosmos) -> Path:
     return root
 
 
+def words_of(root: Path, name: str) -> list[object]:
+    return [*(word.format(root=root) for word in COMMANDS[name]), "--root", root]
+
+
 def started(root: Path, name: str) -> subprocess.Popen[str]:
-    words = [word.format(root=root) for word in COMMANDS[name]]
-    program = [sys.executable, Path(sys.executable).with_name("cosmos"), *words, "--root", root]
+    program = [sys.executable, Path(sys.executable).with_name("cosmos"), *words_of(root, name)]
     return subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
     )
 
 
-def after(system: Path, names: tuple[str, ...], where: Path) -> tuple[dict[str, bytes], set[tuple[str, int]]]:
+def after(
+    system: Path, names: tuple[str, ...], where: Path, cosmos: Cosmos
+) -> tuple[dict[str, bytes], set[tuple[str, int]]]:
     """Return the state after these commands, one after the other, and the exit code of each."""
     root = where / "-".join(("then", *names))
     shutil.copytree(system, root, symlinks=True)
     codes = set()
     for name in names:
-        process = started(root, name)
-        process.communicate()
-        codes.add((name, process.returncode))
+        codes.add((name, cosmos(*words_of(root, name)).code))
     return state(root), codes
 
 
@@ -127,7 +130,7 @@ def test_the_result_is_that_of_one_after_the_other(
     system: Path, tmp_path: Path, cosmos: Cosmos, one: str, other: str
 ) -> None:
     runs = [(one, other), (other, one), *((name,) for name in {one, other})]
-    found = [after(system, names, tmp_path / f"run-{place}") for place, names in enumerate(runs)]
+    found = [after(system, names, tmp_path / f"run-{place}", cosmos) for place, names in enumerate(runs)]
     processes = [started(system, one), started(system, other)]
     said = [process.communicate()[0] for process in processes]
     refused = [process.returncode == 5 and REFUSED in text for process, text in zip(processes, said, strict=True)]

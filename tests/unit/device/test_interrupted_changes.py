@@ -261,8 +261,8 @@ def test_every_change_takes_place(systems: Callable[[], Path]) -> None:
     assert (root / "d/file").stat().st_ino == (root / "d/link").stat().st_ino
 
 
-STEPS = [  # of a command, at which it is killed: every third; each in `make test-slow`
-    pytest.param(3, id="some"),
+STEPS = [  # of a command, at which it is killed: every seventh; each in `make test-slow`
+    pytest.param(7, id="some"),
     pytest.param(1, id="all", marks=pytest.mark.exhaustive),
 ]
 
@@ -301,7 +301,7 @@ def test_an_undone_exchange_is_on_the_disk_before_its_temporary_is_removed(
     monkeypatch.setattr(LiveRoot, "remove", lambda *words: (calls.append("remove"), remove(*words))[1])
     monkeypatch.setattr(os, "fsync", lambda *words: (calls.append("fsync"), fsync(*words))[1])
     undone = 0
-    for step in range(0, steps, 5):
+    for step in range(0, steps, 11):
         root = systems()
         killed(partial(carry_out, root, EVERY_CHANGE), step)
         calls.clear()

@@ -177,7 +177,7 @@ def seen(root: Path) -> tuple[dict[str, tuple[int, bytes]], dict[str, str], set[
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "stride", [pytest.param(3, id="some"), pytest.param(1, id="all", marks=pytest.mark.exhaustive)]
+    "stride", [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_any_step_all_is_old_or_all_is_new(template: Path, name: str, stride: int) -> None:
@@ -197,13 +197,16 @@ def test_killed_at_any_step_all_is_old_or_all_is_new(template: Path, name: str, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "stride", [pytest.param(16, id="some"), pytest.param(5, id="more", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_cut_again_while_recovering_the_next_recovery_ends_it(template: Path, name: str) -> None:
+def test_cut_again_while_recovering_the_next_recovery_ends_it(template: Path, name: str, stride: int) -> None:
     rounds = Rounds(template, COMMANDS[name])
     steps = steps_of(partial(rounds.command, rounds.system()))
     points = 0
     for step in range(1, steps, steps // 6):
-        for second in range(0, 40, 5):
+        for second in range(step % stride, 40, stride):
             root = rounds.system()
             with power_until(step):
                 rounds.command(root)
@@ -241,7 +244,7 @@ ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS]
 def test_failing_at_some_steps_all_is_old_or_all_is_new(template: Path, name: str, number: int) -> None:
     rounds = Rounds(template, COMMANDS[name])
     steps = steps_of(partial(rounds.command, rounds.system()))
-    fail_at(rounds, name, range(ERRORS.index(number), steps, 3 * len(ERRORS)), number)
+    fail_at(rounds, name, range(5 * ERRORS.index(number), steps, 5 * len(ERRORS)), number)
 
 
 @pytest.mark.exhaustive

@@ -18,10 +18,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from cosmos.about import VERSION
@@ -69,15 +70,8 @@ def page(facts: Facts, *, changes: Changes | None, beside: str | None, course: C
 
     `course` is how the build went that has just made the release.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
-    )
-    environment.filters["size"] = shown_size
-    environment.filters["short"] = _short
-    environment.filters["number"] = lambda number: f"{number:,}"
     style = _part("page.css")
-    template = environment.from_string(_part("page.html"))
-    text = template.render(
+    text = _template().render(
         style=Markup(style),  # noqa: S704 - our own file
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         facts=facts,
@@ -103,6 +97,18 @@ def page_name(facts: Facts) -> str:
     stated = (facts.release.external.get("image"), facts.release.external.get("version"))
     name = "-".join(_text(part) for part in stated)
     return f"{quote(name, safe='+~')[:200]}-report.html"
+
+
+@cache
+def _template() -> Template:
+    """Return the compiled page: to compile it takes more time than to render it, so a process does it once."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
+    environment.filters["size"] = shown_size
+    environment.filters["short"] = _short
+    environment.filters["number"] = lambda number: f"{number:,}"
+    return environment.from_string(_part("page.html"))
 
 
 def _part(name: str) -> str:
