@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.cosmos.options import home_option
-from cosmos.cli.cosmos.store.place import home_at, store_at
+from cosmos.cli.cosmos.store.place import home_at, said_of, store_at
 from cosmos.cli.options import json_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
@@ -39,6 +39,7 @@ def store_check(home: Path | None, as_json: bool) -> None:
             }
         )
     elif not done.damaged:
+        say(said_of(store))
         say(f"{counted(done.files, 'file')}, {shown_size(done.size_bytes)}: all are whole")
     if done.damaged:
         count = f"{counted(len(done.damaged), 'file')} of {done.files} did not have the bytes of their names"
