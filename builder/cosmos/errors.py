@@ -160,6 +160,17 @@ def likely_cause(error: OSError) -> str | None:
     return LIKELY_CAUSES.get(error.errno or 0)
 
 
+def quoted(path: object) -> str:
+    """Return a path as a word of a shell's command line, for a hint that is pasted.
+
+    >>> quoted("a b"), quoted("out")
+    ("'a b'", 'out')
+    """
+    import shlex  # which few errors need
+
+    return shlex.quote(str(path))
+
+
 class Differs(CosmosError):
     """Two things that should be the same differ. `differences` names each difference on its line."""
 

@@ -70,6 +70,18 @@ def test_what_is_no_release_stays_and_no_work_is_done_for_its_place(
     assert not list(tmp_path.glob(".out*")), "no folder for the work was made"
 
 
+def test_no_release_is_made_in_another_release(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
+    """The other one had a folder more, so that `verify` and the next build refused it."""
+    shutil.copytree(update.old, tmp_path / "old")
+    (tmp_path / "link").symlink_to("old")
+    for out in (tmp_path / "old" / "new", tmp_path / "link" / "a" / "new"):
+        for words in (("apply", delta, "--from", update.old), ("fetch", "http://127.0.0.1:9")):
+            said = cosmos(*words, "-o", out, "--key", update.public_key).fails(5).err
+            assert f"{out}: lies in the release {tmp_path}/old, which a folder more would spoil" in said
+    assert files_of(tmp_path / "old") == files_of(update.old)
+    assert sorted(path.name for path in (tmp_path / "old").iterdir()) == sorted(files_of(update.old))
+
+
 def test_a_delta_says_what_it_carries_and_is_small(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:
     made = cosmos("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key, "--json").json()
     assert {row["name"]: row["as"] for row in made["layers"]} == {

@@ -218,7 +218,12 @@ def _documents(delta: OpenDelta, base: Base, head: DeltaHead) -> dict[str, bytes
     documents = head.documents
     reference = base.joined(documents.reference)
     if len(reference) > MAX_DELTA_DOCUMENTS_BYTES or Digest.of(reference) != documents.reference_digest:
-        raise Differs(delta.source, "is for an old release with other files than this one")
+        names = ", ".join(documents.reference)
+        raise Differs(
+            delta.source,
+            f"refers to files of the old release, of which one is damaged there: {names}",
+            hint="cosmos verify OLD names it; or get the release itself: cosmos fetch URL --have OLD -o NEW",
+        )
     content = memoryview(patched(bytes(delta.documents()), reference, documents.size_bytes, delta.source))
     files: dict[str, bytes] = {}
     place = 0
