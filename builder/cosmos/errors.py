@@ -161,14 +161,14 @@ def likely_cause(error: OSError) -> str | None:
 
 
 def quoted(path: object) -> str:
-    """Return a path as a word of a shell's command line, for a hint that is pasted.
+    """Return a path as one word of a shell's command line, for a hint that is pasted.
 
-    >>> quoted("a b"), quoted("out")
-    ("'a b'", 'out')
+    >>> quoted("a b"), quoted("out/x-1"), quoted("~")
+    ("'a b'", 'out/x-1', "'~'")
     """
-    import shlex  # which few errors need
-
-    return shlex.quote(str(path))
+    text = str(path)
+    is_plain = text != "" and all((one.isascii() and one.isalnum()) or one in "/._-+=:,@%" for one in text)
+    return text if is_plain else "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 class Differs(CosmosError):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.image.workshop import staging
 from cosmos.store.blobs import StoreFolder
 from fakes.galaxies import StarSpec
 from fakes.images import APP, BASE, META, ImageFixture, make_image
@@ -301,6 +302,21 @@ def test_the_bytes_are_the_same_cold_and_warm_with_1_2_and_8_workers(built: Imag
             assert files(built.folder / name) == before
         assert "nothing changed: " in build(built, cosmos, f"warm-{jobs}", "--jobs", jobs).ok().err
         assert files(built.folder / f"warm-{jobs}") == before
+
+
+def test_no_more_workers_are_forked_than_there_are_layers_to_make(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build with `--jobs 99999` forked so many processes before the first of them had something to do."""
+    forked: list[int] = []
+    workers = staging._workers
+    monkeypatch.setattr(staging, "_workers", lambda workshop, jobs: forked.append(jobs) or workers(workshop, jobs))
+    cosmos("store", "gc", "--home", built.home, "--limit", "0").ok()
+    build(built, cosmos, "other", "--jobs", 1024).ok()
+    build(built, cosmos, "warm", "--jobs", 1024).ok()
+    assert forked == [len(STARS), 1]
+    assert files(built.folder / "other") == files(built.out)
+    build(built, cosmos, "other", "--jobs", 99_999).fails(2)
 
 
 def test_an_audit_passes_a_store_that_is_right_and_says_its_seed(built: ImageFixture, cosmos: Cosmos) -> None:
