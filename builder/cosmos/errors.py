@@ -146,6 +146,7 @@ LIKELY_CAUSES: Final[Mapping[int, str]] = {
     errno.EROFS: "mount it for writing, or choose a place that can be written to",
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
+    errno.EISDIR: "a folder has the name of a file: move it away",
     errno.EMFILE: "allow more open files: ulimit -n 1024",
 }
 """What to do about a system call that failed, by its number: the likely cause, as a hint."""

@@ -134,8 +134,7 @@ def check(store: StoreFolder, progress: Callable[[int, int], None] = lambda _don
     """Read the whole store. Each damaged file is named, and removed if that is possible. Raises `WorldFailed`."""
     found = items(store)
     wanted = [item for item in found if item.kind in _SHELVED]
-    damaged: list[str] = []
-    stuck: WorldFailed | None = None
+    damaged, stuck = _strangers(store)
     for done, item in enumerate(wanted, 1):
         try:
             is_whole = _is_whole(store, item)
@@ -156,6 +155,28 @@ def check(store: StoreFolder, progress: Callable[[int, int], None] = lambda _don
     read = [item for item in found if item.kind in _GOES]
     size_bytes = sum(item.size_bytes for item in read)
     return Checked(files=len(read), size_bytes=size_bytes, damaged=tuple(damaged), stuck=stuck)
+
+
+def _strangers(store: StoreFolder) -> tuple[list[str], WorldFailed | None]:
+    """Name each link, pipe, socket, device or folder under the name of a file of the store; remove it, but no folder.
+
+    Return the first as a failure that is still there. A reader takes each for a missing file, or is led elsewhere.
+    """
+    named: list[str] = []
+    stuck: WorldFailed | None = None
+    for kind in _GOES:
+        for folder in _folders(store.folder, kind):
+            for name in filter(_NAMES[kind].fullmatch, folder.names()):
+                mode = folder.mode(name)
+                if mode is None or stat.S_ISREG(mode):
+                    continue
+                named.append(f"{folder.below}/{name}")
+                try:
+                    with blaming(folder.shown(name)):
+                        folder.remove(name)
+                except WorldFailed as error:
+                    stuck = stuck or error
+    return named, stuck
 
 
 class InUse(WorldFailed):
