@@ -102,6 +102,21 @@ def test_no_delta_is_written_into_a_release(name: str, update: Update, cosmos: C
     assert files_of(tmp_path / "new") == files_of(update.new)
 
 
+def test_a_damaged_image_of_two_of_one_name_is_named_with_its_folder(
+    update: Update, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """OLD and NEW have images of one name: which of them is cut off?"""
+    for name, release in (("old", update.old), ("new", update.new)):
+        shutil.copytree(release, tmp_path / name)
+    image = next((tmp_path / "new").glob("*.tar.zst"))
+    os.truncate(image, 1000)
+    words = (tmp_path / "old", tmp_path / "new")
+    for more in (("--simulate",), ("-o", tmp_path / "d", "--key", update.secret_key)):
+        assert f"{image}: does not end with a seek table" in cosmos("delta", *words, *more).fails(4).err
+    image.unlink()
+    assert f"{image}: cannot be read: no such file" in cosmos("delta", "--simulate", *words).fails(5).err
+
+
 def test_a_delta_replaces_an_older_delta_and_nothing_else(
     update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
 ) -> None:

@@ -157,7 +157,7 @@ def write_files(
     """
     release = signed.release
     image = image_of(release, RELEASE_FILE)
-    reader = ImageReader.open(draft.folder / image.name)
+    reader = ImageReader.open(draft.folder / image.name, image.name)
     definition = bytes(documents.get(DEFINITION_FILE, b""))
     packs = release.internal.get("zstd") == ZSTD_VERSION  # another one packs an initramfs into other bytes
     derivation = Derivation(reader, definition if packs else b"", work.spool)
@@ -182,7 +182,7 @@ def publish(draft: FolderDraft, signed: SignedRelease, out: Path, judge: Judge, 
     lock = Lock.parse(read_bounded(draft.folder / LOCK_FILE, MAX_LOCK_BYTES), LOCK_FILE)
     demand_right(lock, out / LOCK_FILE)
     image = image_of(signed.release, RELEASE_FILE)
-    reader = ImageReader.open(draft.folder / image.name)
+    reader = ImageReader.open(draft.folder / image.name, image.name)
     verdict = ReleaseVerdict(
         folder=draft.folder,
         release=signed.release,
