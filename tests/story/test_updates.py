@@ -168,6 +168,8 @@ def test_a_delta_is_never_larger_than_the_release_even_if_everything_changed(
 def test_the_right_base_is_found_among_several(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
     (tmp_path / "releases" / "0").mkdir(parents=True)
     (tmp_path / "releases" / "0" / "RELEASE.json").symlink_to("/dev/zero")
+    (tmp_path / "releases" / "1").mkdir()
+    (tmp_path / "releases" / "1" / "RELEASE.json").symlink_to("/proc/self/mem")  # a read of its first page fails
     shutil.copytree(update.new, tmp_path / "releases" / "a")
     shutil.copytree(update.old, tmp_path / "releases" / "b")
     words = ("-o", tmp_path / "made", "--key", update.public_key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,8 @@ def right_base(folders: Iterable[Path], wanted: ReleaseName) -> OldRelease:
                 return OldRelease.open(folder, wanted)
         except CosmosError as error:
             tried.append(str(error))
+        except OSError as error:  # a disk that fails, or a folder of another user
+            tried.append(f"{error.filename or folder}: {(error.strerror or 'cannot be read').lower()}")
     raise Differs(
         "--from-any",
         f"no release there is the one that the delta is for, {wanted.image} ({wanted.release})",
@@ -94,7 +97,13 @@ def right_base(folders: Iterable[Path], wanted: ReleaseName) -> OldRelease:
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    inside = sorted(place for place in folder.iterdir() if place.is_dir())
-    return [*inside, *(place / "out" for place in inside if (place / "out").is_dir())]
+    with suppress(OSError):  # nothing in it can be read
+        inside = sorted(filter(_is_folder, folder.iterdir()))
+        return [*inside, *(place / "out" for place in inside if _is_folder(place / "out"))]
+    return []
+
+
+def _is_folder(place: Path) -> bool:
+    with suppress(OSError):  # `is_dir` raises if it may not look
+        return place.is_dir()
+    return False
