@@ -174,10 +174,7 @@ class ImageReader:
 
     @classmethod
     def open(cls, path: Path, source: str = "") -> Self:
-        """Return a reader of the file at `path`; it opens the file for each read. `source` names it, if not its path.
-
-        Raises `WorldFailed` and `Refused`.
-        """
+        """Return a reader of the file at `path`, which is opened for each read. Raises `WorldFailed` and `Refused`."""
         try:
             return cls(lambda: open_plain(path), source or str(path))
         except OSError as error:

@@ -98,7 +98,7 @@ def right_base(folders: Iterable[Path], wanted: ReleaseName) -> OldRelease:
 
 def _folders_in(folder: Path) -> list[Path]:
     with suppress(OSError):  # nothing in it can be read
-        inside = sorted(filter(_is_folder, folder.iterdir()))
+        inside = sorted(place for place in folder.iterdir() if _is_folder(place))
         return [*inside, *(place / "out" for place in inside if _is_folder(place / "out"))]
     return []
 
