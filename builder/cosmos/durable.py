@@ -32,6 +32,7 @@ _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 _OLD_SECONDS: Final = 86_400  # no command works so long with one temporary file
+_IN_THE_WAY: Final = {stat.S_IFREG: "a file", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 _NUMBERS: Final = count()  # of this process's temporary files
 
 
@@ -169,10 +170,32 @@ def make_folder(path: Path) -> None:
     if path.is_dir():
         return
     with blaming(path):
+        demand_folder_or_nothing(path)
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for folder in missing:
             sync_folder(folder.parent)
+
+
+def demand_folder_or_nothing(path: Path) -> None:
+    """Raise `WorldFailed` if something else than a folder stands in the place of the folder `path`, or of one above it.
+
+    A link to a folder is one. Nothing can be made behind a link that leads nowhere. Raises `OSError`.
+    """
+    for place in (path, *path.parents):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # what is above says why
+            kind = stat.S_IFMT(place.lstat().st_mode)
+            hint = "move it away, or name another place"
+            try:
+                if stat.S_ISDIR(place.stat().st_mode):
+                    return
+                what = "a link to something else" if stat.S_ISLNK(kind) else _IN_THE_WAY.get(kind, "a device")
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
+                what = f"a link to {place.readlink()}, where nothing is"
+                hint = "mount the disk that it leads to, or remove the link"
+            raise WorldFailed(str(place), f"not a directory, but {what}", hint=hint)
 
 
 def replace_folder_durably(new: Path, path: Path) -> None:

@@ -146,6 +146,7 @@ LIKELY_CAUSES: Final[Mapping[int, str]] = {
     errno.EROFS: "mount it for writing, or choose a place that can be written to",
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
+    errno.EISDIR: "a folder has the name of a file: move it away",
     errno.EMFILE: "allow more open files: ulimit -n 1024",
 }
 """What to do about a system call that failed, by its number: the likely cause, as a hint."""
@@ -158,6 +159,17 @@ def likely_cause(error: OSError) -> str | None:
     'mount it for writing, or choose a place that can be written to'
     """
     return LIKELY_CAUSES.get(error.errno or 0)
+
+
+def quoted(path: object) -> str:
+    """Return a path as one word of a shell's command line, for a hint that is pasted.
+
+    >>> quoted("a b"), quoted("out/x-1"), quoted("~")
+    ("'a b'", 'out/x-1', "'~'")
+    """
+    text = str(path)
+    is_plain = text != "" and all((one.isascii() and one.isalnum()) or one in "/._-+=:,@%" for one in text)
+    return text if is_plain else "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 class Differs(CosmosError):

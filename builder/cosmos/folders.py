@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from cosmos.durable import Draft, blaming, drafted_in, make_folder
+from cosmos.durable import Draft, blaming, demand_folder_or_nothing, drafted_in, make_folder
 from cosmos.errors import WorldFailed
 from cosmos.locking import Hold, open_lock, take, take_at_once, take_in_time, unlock
 from cosmos.reading import demand_plain, read_open_within
@@ -40,6 +40,9 @@ class Way(Protocol):
     def make_folder(self, below: str) -> None:
         """Make a folder and those above it, durably; keeps folders that exist. Raises `WorldFailed`."""
 
+    def demand_folder_or_nothing(self, below: str) -> None:
+        """Raise `WorldFailed` if something else than a folder is there: also a link that leads nowhere."""
+
     def shown(self, below: str) -> Path:
         """Return the path of a folder or file, for messages alone."""
 
@@ -58,6 +61,11 @@ class PlainWay:
     def make_folder(self, below: str) -> None:
         """Make a folder and those above it, durably. Raises `WorldFailed`."""
         make_folder(self.path / below)
+
+    def demand_folder_or_nothing(self, below: str) -> None:
+        """Raise `WorldFailed` if something else than a folder is there, or above it."""
+        with blaming(self.path / below):
+            demand_folder_or_nothing(self.path / below)
 
     def shown(self, below: str) -> Path:
         """Return the path of a folder or file."""
@@ -108,6 +116,9 @@ class Folder:
         except FileNotFoundError:
             self.way.make_folder(self.below)
             descriptor = self.way.open(self.below, _FOLDER)
+        except NotADirectoryError:
+            self.way.demand_folder_or_nothing(self.below)  # which says what is in the way
+            raise
         try:
             yield descriptor
         finally:
@@ -168,11 +179,12 @@ class Folder:
             return None
 
     def is_there(self) -> bool:
-        """Return whether the folder exists and can be opened."""
+        """Return whether the folder exists and can be opened. Raises `WorldFailed` if something else has its place."""
         try:
             with self.opened():
                 return True
         except OSError:
+            self.way.demand_folder_or_nothing(self.below)
             return False
 
     def names(self) -> list[str]:

@@ -113,13 +113,20 @@ def open_lock(folder: int, name: str | bytes) -> int:
 
     Raises `OSError`, also for what is no plain file, or belongs to neither this user nor the folder's owner.
     """
-    number = os.open(name, _LOCK_FLAGS, 0o600, dir_fd=folder)
+    what = f"the lock file {os.fsdecode(name)}"
+    strange = OSError(errno.EINVAL, f"{what} is not a plain file of its own: remove it")
+    try:
+        number = os.open(name, _LOCK_FLAGS, 0o600, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # a link, a folder, a socket
+            raise strange from error
+        raise
     try:
         held = os.fstat(number)
         if not stat.S_ISREG(held.st_mode) or held.st_nlink > 1:
-            raise OSError(errno.EINVAL, "the lock file is not a plain file of its own: remove it")
+            raise strange
         if held.st_uid not in (os.geteuid(), os.fstat(folder).st_uid):
-            raise OSError(errno.EPERM, f"the lock file belongs to user {held.st_uid}: remove it")
+            raise OSError(errno.EPERM, f"{what} belongs to user {held.st_uid}: remove it")
         if held.st_mode & _OTHERS:
             os.fchmod(number, 0o600)  # an older cosmos made it
     except BaseException:

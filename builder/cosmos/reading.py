@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -55,9 +56,24 @@ def demand_plain(about: os.stat_result, file: Path) -> None:
         raise Malformed(str(file), f"is {kind}; expected a plain file")
 
 
-def open_plain(file: Path) -> BinaryIO:
-    """Return the plain file `file`, opened; raises `Malformed` for anything else, without waiting, and `OSError`."""
-    return os.fdopen(_opened_plain(file), "rb")
+@contextmanager
+def open_plain(file: Path) -> Iterator[BinaryIO]:
+    """Open the plain file `file` for the block; raises `Malformed` for anything else, without waiting, and `OSError`.
+
+    An `OSError` of the block that names no file names this one: a read of a failing disk names none.
+    """
+    with _naming(file), os.fdopen(_opened_plain(file), "rb") as stream:
+        yield stream
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(file)
+        raise
 
 
 def _opened_plain(file: Path) -> int:
@@ -75,7 +91,8 @@ def _bytes_of(file: Path, max_bytes: int) -> bytes:
     """Return the bytes of the plain file `file`, at most `max_bytes + 1`; raises as `open_plain`."""
     number = _opened_plain(file)
     try:
-        return read_open_within(number, max_bytes)
+        with _naming(file):
+            return read_open_within(number, max_bytes)
     finally:
         os.close(number)
 

@@ -201,9 +201,28 @@ def test_a_wrong_or_damaged_base_is_told_and_changes_nothing(update: Update, del
         before = files_of(base)
         assert outcome(update, delta, tmp_path / "new", base) == 7
         assert files_of(base) == before
+    os.truncate(base / image, 1 << 40)  # which is not read to its end
+    assert outcome(update, delta, tmp_path / "new", base) == 7
     (base / image).unlink()
     assert outcome(update, delta, tmp_path / "new", base) == 7
-    assert not list(tmp_path.glob(".new-*"))
+    assert not list(tmp_path.glob(".new*")), "where nothing was made, nothing waits"
+
+
+def test_what_cannot_be_read_or_is_damaged_is_named_with_a_way_out(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """A disk that failed in the middle was told as `cosmos: input/output error`."""
+    words = ("-o", tmp_path / "new", "--key", update.public_key)
+    memory, base = tmp_path / "memory", shutil.copytree(update.old, tmp_path / "base")
+    memory.symlink_to("/proc/self/mem")  # a read of its first page fails
+    assert f"{memory}: input/output error" in cosmos("apply", memory, "--from", base, *words).fails(5).err
+    lock = base / "universe.lock.toml"
+    lock.write_bytes(lock.read_bytes() + b"\n")
+    said = cosmos("apply", delta, "--from", base, *words).fails(7).err
+    assert "one is damaged there" in said and "universe.lock.toml" in said and "cosmos verify OLD" in said
+    (base / "RELEASE.json").unlink()
+    (base / "RELEASE.json").symlink_to("/proc/self/mem")
+    assert f"{base}/RELEASE.json: input/output error" in cosmos("apply", delta, "--from", base, *words).fails(5).err
 
 
 @pytest.mark.objective("SO-28")
@@ -435,6 +454,17 @@ def test_a_stranger_s_work_folder_leads_no_write_elsewhere(
         monkeypatch.setattr(Path, "lstat", of_another)
     assert outcome(update, delta, tmp_path / "new") == 5
     assert not list(elsewhere.iterdir()) and not list(place.iterdir())
+
+
+def test_the_command_that_removes_such_a_folder_can_be_pasted(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """`rm -r /srv/my images/.new.part` would remove /srv/my."""
+    (tmp_path / "my images").mkdir()
+    place = tmp_path / "my images" / ".new.part"
+    place.symlink_to(tmp_path)
+    words = ("apply", delta, "--from", update.old, "-o", tmp_path / "my images" / "new", "--key", update.public_key)
+    assert f"hint: rm -r '{place}'" in cosmos(*words).fails(5).err
 
 
 def test_a_misspelt_star_to_be_carried_whole_is_named(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_server_that_sends_a_byte_an_answer_is_given_up(
     name = image_of(update).name
     server.cut_of, server.cut = name, 1
     refused = cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).fails(5)
-    assert "was cut off 100 times" in refused.err
+    assert f"{server.address.rstrip(chr(47))}/{name}: was cut off 100 times" in refused.err
     assert len([asked for asked, _ in server.asked if asked == name]) == 100
 
 
@@ -206,7 +206,9 @@ def test_a_damaged_release_at_hand_costs_a_download_and_nothing_else(
     assert files_of(tmp_path / "new") == files_of(update.new)
 
 
-@pytest.mark.parametrize("what", ["image cut off", "no image", "description"])
+@pytest.mark.parametrize(
+    "what", ["image cut off", "no image", "pipe", "failing disk", "description", "failing description"]
+)
 def test_a_release_at_hand_that_cannot_be_opened_costs_a_download_and_is_named(
     update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, what: str
 ) -> None:
@@ -216,6 +218,13 @@ def test_a_release_at_hand_that_cannot_be_opened_costs_a_download_and_is_named(
         os.truncate(image, 1000)
     elif what == "no image":
         image.unlink()
+    elif what == "pipe":
+        image.unlink()
+        os.mkfifo(image)
+    elif what.startswith("failing"):  # a read of its first page fails
+        file = image if what == "failing disk" else have / "RELEASE.json"
+        file.unlink()
+        file.symlink_to("/proc/self/mem")
     else:
         (have / "RELEASE.json").write_text("{")
     words = ("fetch", server.address, "--have", have, "-o", tmp_path / "new", "--key", update.public_key)

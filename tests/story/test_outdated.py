@@ -156,3 +156,17 @@ def test_an_image_without_a_lock_is_sent_to_freeze(site: Site, cosmos: Cosmos) -
 def test_offline_the_locked_snapshot_is_compared_with_itself(site: Site) -> None:
     site.galaxy.add(StarSpec("zlib", "1.4.0"))
     assert "every star is the newest that there is" in site.said("--offline")[0]
+
+
+def test_a_freeze_names_the_stars_that_moved(site: Site, cosmos: Cosmos) -> None:
+    """It said "4 stars", whatever had moved; a person had to compare two locks to learn what an upgrade did."""
+    words = ("freeze", site.image, "--home", site.home)
+    assert cosmos(*words, "--json").json()["moves"] == {}
+    site.galaxy.add(StarSpec("zlib", "1.3.2"))
+    said = cosmos(*words, "--upgrade").ok().out.splitlines()
+    assert said[1] == "  zlib 1.3.1 -> 1.3.2"
+    assert len(said) == 3
+    (site.image / "universe.lock.toml").unlink()
+    first = cosmos(*words, "--json").json()
+    assert first["moves"] == {"nano": [None, "7.2.0"], "zlib": [None, "1.3.2"]}
+    assert (first["changed"], first["stars"]) == (True, 2)

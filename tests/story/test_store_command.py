@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.image.workshop import staging
 from cosmos.store.blobs import StoreFolder
 from fakes.galaxies import StarSpec
 from fakes.images import APP, BASE, META, ImageFixture, copy_image, make_image
@@ -20,6 +23,26 @@ from fakes.programs import REPO, Cosmos, Outcome
 
 STARS = (BASE, APP, *(StarSpec(f"more-{at}", files={f"usr/lib/more-{at}": b"%d" % at * 9000}) for at in range(5)), META)
 WISHES = {star.name: "*" for star in STARS}
+
+
+def a_socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.relpath(place))  # a socket's whole path may be too long
+
+
+def a_link_to_a_file(place: Path) -> None:
+    place.with_name("file").write_bytes(b"mine")
+    place.symlink_to("file")
+
+
+STRANGERS: Mapping[str, Callable[[Path], object]] = {
+    "a file": lambda place: place.write_bytes(b"mine"),
+    "a pipe": os.mkfifo,
+    "a socket": a_socket,
+    "a link to something else": a_link_to_a_file,
+    "a link to nowhere, where nothing is": lambda place: place.symlink_to("nowhere"),
+    "a link to store, where nothing is": lambda place: place.symlink_to("store"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +125,48 @@ def test_what_a_killed_build_left_is_collected_and_nothing_useful_goes_for_it(
 
 def test_a_home_without_a_store_has_nothing_to_look_after(tmp_path: Path, cosmos: Cosmos) -> None:
     for command in ("gc", "check", "stat"):
-        cosmos("store", command, "--home", tmp_path / "nowhere").ok()
+        said = cosmos("store", command, "--home", tmp_path / "nowhere").ok()
+        assert f"{tmp_path}/nowhere/store: there is no store yet" in said.out, "a mistyped home is seen"
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_what_is_no_folder_in_the_place_of_a_store_is_said_before_any_work(
+    tmp_path: Path, cosmos: Cosmos, kind: str
+) -> None:
+    """A link that led nowhere was an empty store that was whole; a build resolved and fetched before it failed."""
+    image = make_image(tmp_path, STARS, WISHES)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    place = image.home / "store"
+    shutil.rmtree(place)
+    STRANGERS[kind](place)
+    before = place.lstat()
+    upkeep = [("store", *words) for words in (["stat"], ["check"], ["gc"], ["gc", "--dry-run"])]
+    for words in (*upkeep, ("build", image.folder), ("freeze", image.folder, "--upgrade")):
+        said = cosmos(*words, "--home", image.home, "--json").fails(5)
+        error = json.loads(said.out)["error"]
+        assert (error["where"], error["what"]) == (str(place), f"not a directory, but {kind}"), words
+        assert error["hint"]
+    assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+@pytest.mark.parametrize("inner", ["blobs", "results", "batches", "temporary", "partial", "blobs/aa"])
+def test_a_file_in_the_place_of_a_folder_of_a_store_is_named(built: ImageFixture, cosmos: Cosmos, inner: str) -> None:
+    """A file in the place of `blobs` was an empty folder of a store that was whole."""
+    place = built.home / "store" / inner
+    shutil.rmtree(place, ignore_errors=True)
+    place.write_bytes(b"mine")
+    for command in ("stat", "check", "gc"):
+        said = cosmos("store", command, "--home", built.home).fails(5)
+        assert f"{place}: not a directory, but a file" in said.err
+    assert place.read_bytes() == b"mine"
+
+
+def test_a_home_that_is_a_link_to_nowhere_is_no_home_without_a_store(tmp_path: Path, cosmos: Cosmos) -> None:
+    (tmp_path / "home").symlink_to("away")
+    for command in ("gc", "check", "stat"):
+        said = cosmos("store", command, "--home", tmp_path / "home").fails(5)
+        assert f"{tmp_path}/home: not a directory, but a link to away, where nothing is" in said.err
 
 
 @pytest.mark.parametrize("text", ["20", "20GiB", "20 GiB", "1 TiB"])
@@ -245,6 +308,21 @@ def test_the_bytes_are_the_same_cold_and_warm_with_1_2_and_8_workers(built: Imag
             assert files(built.folder / name) == before
         assert "nothing changed: " in build(built, cosmos, f"warm-{jobs}", "--jobs", jobs).ok().err
         assert files(built.folder / f"warm-{jobs}") == before
+
+
+def test_no_more_workers_are_forked_than_there_are_layers_to_make(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build with `--jobs 99999` forked so many processes before the first of them had something to do."""
+    forked: list[int] = []
+    workers = staging._workers
+    monkeypatch.setattr(staging, "_workers", lambda workshop, jobs: forked.append(jobs) or workers(workshop, jobs))
+    cosmos("store", "gc", "--home", built.home, "--limit", "0").ok()
+    build(built, cosmos, "other", "--jobs", 1024).ok()
+    build(built, cosmos, "warm", "--jobs", 1024).ok()
+    assert forked == [len(STARS), 1]
+    assert files(built.folder / "other") == files(built.out)
+    build(built, cosmos, "other", "--jobs", 99_999).fails(2)
 
 
 def test_an_audit_passes_a_store_that_is_right_and_says_its_seed(built: ImageFixture, cosmos: Cosmos) -> None:

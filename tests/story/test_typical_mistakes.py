@@ -260,10 +260,7 @@ def test_without_a_network_the_address_and_its_place_are_told(
     file = image.folder / "image.toml"
     file.write_text(file.read_text().replace('"../galaxy"', '"http://galaxy.example/core"'))
     first = "http://galaxy.example/core/meta.toml: cannot be reached: temporary failure in name resolution"
-    hint = (
-        f"its address is galaxies.core in {file}; check the network and the galaxy's address; "
-        "a cut-off download is resumed"
-    )
+    hint = f"its address is galaxies.core in {file}; check the network and the address; a cut-off download is resumed"
     demand_told(cosmos("freeze", image.folder, "--home", image.home), 5, first, hint)
 
 

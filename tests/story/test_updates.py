@@ -70,6 +70,18 @@ def test_what_is_no_release_stays_and_no_work_is_done_for_its_place(
     assert not list(tmp_path.glob(".out*")), "no folder for the work was made"
 
 
+def test_no_release_is_made_in_another_release(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
+    """The other one had a folder more, so that `verify` and the next build refused it."""
+    shutil.copytree(update.old, tmp_path / "old")
+    (tmp_path / "link").symlink_to("old")
+    for out in (tmp_path / "old" / "new", tmp_path / "link" / "a" / "new"):
+        for words in (("apply", delta, "--from", update.old), ("fetch", "http://127.0.0.1:9")):
+            said = cosmos(*words, "-o", out, "--key", update.public_key).fails(5).err
+            assert f"{out}: lies in the release {tmp_path}/old, which a folder more would spoil" in said
+    assert files_of(tmp_path / "old") == files_of(update.old)
+    assert sorted(path.name for path in (tmp_path / "old").iterdir()) == sorted(files_of(update.old))
+
+
 def test_a_delta_says_what_it_carries_and_is_small(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:
     made = cosmos("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key, "--json").json()
     assert {row["name"]: row["as"] for row in made["layers"]} == {
@@ -88,6 +100,21 @@ def test_no_delta_is_written_into_a_release(name: str, update: Update, cosmos: C
     words = ("delta", update.old, tmp_path / "new", "-o", tmp_path / "new" / name, "--key", update.secret_key)
     assert "which a file more would spoil" in cosmos(*words).fails(2).err
     assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+def test_a_damaged_image_of_two_of_one_name_is_named_with_its_folder(
+    update: Update, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """OLD and NEW have images of one name: which of them is cut off?"""
+    for name, release in (("old", update.old), ("new", update.new)):
+        shutil.copytree(release, tmp_path / name)
+    image = next((tmp_path / "new").glob("*.tar.zst"))
+    os.truncate(image, 1000)
+    words = (tmp_path / "old", tmp_path / "new")
+    for more in (("--simulate",), ("-o", tmp_path / "d", "--key", update.secret_key)):
+        assert f"{image}: does not end with a seek table" in cosmos("delta", *words, *more).fails(4).err
+    image.unlink()
+    assert f"{image}: cannot be read: no such file" in cosmos("delta", "--simulate", *words).fails(5).err
 
 
 def test_a_delta_replaces_an_older_delta_and_nothing_else(
@@ -141,6 +168,8 @@ def test_a_delta_is_never_larger_than_the_release_even_if_everything_changed(
 def test_the_right_base_is_found_among_several(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
     (tmp_path / "releases" / "0").mkdir(parents=True)
     (tmp_path / "releases" / "0" / "RELEASE.json").symlink_to("/dev/zero")
+    (tmp_path / "releases" / "1").mkdir()
+    (tmp_path / "releases" / "1" / "RELEASE.json").symlink_to("/proc/self/mem")  # a read of its first page fails
     shutil.copytree(update.new, tmp_path / "releases" / "a")
     shutil.copytree(update.old, tmp_path / "releases" / "b")
     words = ("-o", tmp_path / "made", "--key", update.public_key)

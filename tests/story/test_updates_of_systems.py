@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,8 @@ def root(update: Update, tmp_path: Path) -> Path:
 def delta(update: Update, cosmos: Cosmos, tmp_path: Path) -> Path:
     """A delta that can be applied to the files of a system."""
     file = tmp_path / "d.delta"
-    cosmos("delta", update.old, update.new, "-o", file, "--key", update.secret_key, "--installed").ok()
+    said = cosmos("delta", update.old, update.new, "-o", file, "--key", update.secret_key, "--installed").ok()
+    assert f"cosmos apply {file} --from-root ROOT -o NEW" in said.out
     return file
 
 
@@ -64,6 +66,15 @@ def test_changed_files_are_named_with_their_stars_and_nothing_is_made(
     assert "usr/bin/gone" not in failed.err
     assert "delta --installed --whole same --whole tool" in failed.err or "--whole tool --whole same" in failed.err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_grew_without_end_is_named_and_not_read(
+    update: Update, root: Path, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    size = (root / "usr/bin/same").stat().st_size
+    os.truncate(root / "usr/bin/same", 1 << 40)
+    failed = cosmos("apply", delta, "--from-root", root, "-o", tmp_path / "new", "--key", update.public_key).fails(7)
+    assert f"/usr/bin/same (same-1.0.0): has {1 << 40} bytes, but was installed with {size}" in failed.err
 
 
 def test_a_changed_star_may_be_carried_whole(update: Update, root: Path, cosmos: Cosmos, tmp_path: Path) -> None:

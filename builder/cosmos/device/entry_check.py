@@ -15,6 +15,7 @@ from cosmos.device.live_entries import FORMATS
 from cosmos.device.root import LiveRoot, shown
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.limits import MIB
 from cosmos.model.installed_entry import InstalledEntry, is_configuration
 from cosmos.records import dataclass
 from cosmos.tree.entry import CAPABILITY
@@ -32,6 +33,8 @@ _KINDS: Final = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
+
+_MORE_BYTES: Final = 64 * MIB  # what a file may have too much before its size says enough: a sparse one has no end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,18 +107,26 @@ class EntryCheck:
 
     def _file_problems(self, entry: InstalledEntry) -> Iterator[Problem]:
         with self._root.file(entry.path) as descriptor:
-            with open(descriptor, "rb", closefd=False) as stream:
-                digest = Digest.of_stream(stream)
-                self.bytes_read += stream.tell()
+            problem = self._content_problem(entry, descriptor)
             held = {name: _attribute(descriptor, name) for name in {CAPABILITY, *(name for name, _ in entry.xattrs)}}
-        if digest != entry.digest:
+        if problem:
             word = "was modified" if is_configuration(entry.path) else "has other bytes"
-            yield Problem("content", f"{word}: it is {digest}, but was installed as {entry.digest or 'none'}")
+            yield Problem("content", f"{word}: it {problem}")
         for name, value in sorted(held.items()):
             wanted = dict(entry.xattrs).get(name)
             if value != wanted:
                 text = f"has the attribute {escaped(name)} {_hex(value)}, but was installed with {_hex(wanted)}"
                 yield Problem("attributes", text)
+
+    def _content_problem(self, entry: InstalledEntry, descriptor: int) -> str:
+        """Return how the bytes of the open file differ; an empty text if they do not."""
+        size_bytes = os.fstat(descriptor).st_size
+        if entry.size_bytes is not None and size_bytes > entry.size_bytes + _MORE_BYTES:
+            return f"has {size_bytes} bytes, but was installed with {entry.size_bytes}"
+        with open(descriptor, "rb", closefd=False) as stream:
+            digest = Digest.of_stream(stream)
+            self.bytes_read += stream.tell()
+        return "" if digest == entry.digest else f"is {digest}, but was installed as {entry.digest or 'none'}"
 
     def _hard_link_problems(
         self, entry: InstalledEntry, found: os.stat_result, places: Mapping[Digest, TreePath]

@@ -8,6 +8,7 @@ know well enough, are named together with their stars; nothing is made of them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, get_args
@@ -110,6 +111,9 @@ class InstalledLayers:
             return ""
         try:
             with self._root.file(entry.path) as descriptor, open(descriptor, "rb", closefd=False) as stream:
+                held_bytes = os.fstat(descriptor).st_size
+                if entry.size_bytes is not None and held_bytes > entry.size_bytes:  # it need not be read to its end
+                    return f"has {held_bytes} bytes, but was installed with {entry.size_bytes}"
                 digest = Digest.of_stream(stream)
         except (OSError, WorldFailed) as error:
             reason = error.problem if isinstance(error, WorldFailed) else error.strerror or "it failed"

@@ -19,7 +19,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -349,6 +349,15 @@ class LiveFolder:
     def make_folder(self, below: str) -> None:
         """Make a folder and those above it, durably. Raises `WorldFailed`."""
         self.root.make_folders(self.root.mapped_folder(self._at(below)))
+
+    def demand_folder_or_nothing(self, below: str) -> None:
+        """Raise `WorldFailed` if something else than a folder is there."""
+        with naming(self._at(below)), suppress(FileNotFoundError):
+            os.close(self.open(below, os.O_PATH | os.O_NOFOLLOW))
+            try:
+                os.close(self.open(below, os.O_PATH | os.O_DIRECTORY))
+            except FileNotFoundError as error:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error  # a link to nothing
 
     def shown(self, below: str) -> Path:
         """Return the path of a folder or file, for messages alone."""

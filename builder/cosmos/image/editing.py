@@ -78,7 +78,7 @@ def write_edited(before: Definition, edited: Definition, prepared: PreparedLock,
         if is_edited:
             write_durably(file, before.data, mode)
         raise
-    return FrozenLock(lock=prepared.lock, data=prepared.data, changed=changed, galaxies=prepared.galaxies)
+    return prepared.written(changed=changed)
 
 
 def _edit(lines: list[str], name: StarName, limit: Constraint | None, definition: Definition) -> None:

@@ -42,12 +42,17 @@ class PreparedLock:
     before: Lock | None
     galaxies: Mapping[GalaxyName, OpenGalaxy]
 
+    def written(self, *, changed: bool) -> FrozenLock:
+        """Return the lock that was written."""
+        return FrozenLock(lock=self.lock, before=self.before, data=self.data, changed=changed, galaxies=self.galaxies)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrozenLock:
-    """A lock as it was written. `changed` is false if the file had these bytes before."""
+    """A lock as it was written, and the one `before` it, if any. `changed` is false if the bytes were the same."""
 
     lock: Lock
+    before: Lock | None
     data: bytes
     changed: bool
     galaxies: Mapping[GalaxyName, OpenGalaxy]
@@ -65,7 +70,7 @@ def freeze(
     world.store.sweep()
     prepared = prepare(definition, world, upgrade=upgrade, allow_downgrade=allow_downgrade, as_of=as_of)
     changed = world.write_lock(definition, prepared.data)
-    return FrozenLock(lock=prepared.lock, data=prepared.data, changed=changed, galaxies=prepared.galaxies)
+    return prepared.written(changed=changed)
 
 
 def prepare(

@@ -17,7 +17,7 @@ from typing import Final
 from nacl import utils
 
 from cosmos.durable import write_durably
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.errors import Malformed, Refused, WorldFailed, quoted
 from cosmos.reading import demand_plain
 
 STORE_KEY_FILE: Final = "store.key"
@@ -50,7 +50,7 @@ def _read(file: Path) -> bytes | None:
         return None
     except OSError as error:
         raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-    hint = f"remove it: rm {file}; then every layer is made again, with a new key"
+    hint = f"remove it: rm {quoted(file)}; then every layer is made again, with a new key"
     try:
         about = os.fstat(number)
         demand_plain(about, file)

@@ -173,12 +173,12 @@ class ImageReader:
             self._owners = self._by_path()
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Return a reader of the file at `path`; it opens the file for each read. Raises `WorldFailed`, `Refused`."""
+    def open(cls, path: Path, source: str = "") -> Self:
+        """Return a reader of the file at `path`, which is opened for each read. Raises `WorldFailed` and `Refused`."""
         try:
-            return cls(lambda: open_plain(path), path.name)
+            return cls(lambda: open_plain(path), source or str(path))
         except OSError as error:
-            raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
+            raise WorldFailed(str(path), f"cannot be read: {error.strerror or error}".lower()) from error
 
     @classmethod
     def of_stream(cls, stream: BinaryIO, source: str) -> Self:

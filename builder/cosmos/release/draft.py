@@ -22,8 +22,9 @@ from cosmos.digest import Digest
 from cosmos.durable import blaming, durable_file, replace_folder_durably
 from cosmos.errors import CosmosError, Malformed, WorldFailed
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
+from cosmos.links import real
 from cosmos.locking import alone_if_free
-from cosmos.model.release import DRAFT_MARK, RELEASE_ENVELOPE, RELEASE_FILE, Release
+from cosmos.model.release import DRAFT_MARK, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
@@ -125,8 +126,14 @@ def holds_signature(out: Path) -> bool:
 
 
 def demand_replaceable(out: Path) -> None:
-    """Raise `WorldFailed` if a release may not replace `out`: it is no folder, or holds what no release consists of."""
+    """Raise `WorldFailed` if a release may not replace `out`: it is no folder, or holds what no release consists of.
+
+    Also if `out` lies in another release.
+    """
     elsewhere = "choose another folder: --out FOLDER"
+    for above in real(out).parents:
+        if all((above / name).is_file() for name in (RELEASE_FILE, MANIFEST_FILE)):
+            raise WorldFailed(str(out), f"lies in the release {above}, which a folder more would spoil", hint=elsewhere)
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise WorldFailed(str(out), "is not a folder, and cosmos does not replace it", hint=elsewhere)
     names = sorted(file.name for file in out.iterdir()) if out.is_dir() else []

@@ -35,7 +35,7 @@ class ArchiveFile:
 def open_archive(path: Path) -> ArchiveFile:
     """Return the archive at `path`, whose name ends in one of `SUFFIXES`; raises `Malformed` or `Refused`."""
     data = file_content(path, MAX_STAR_ARCHIVE_BYTES)
-    return ArchiveFile(name=path.name, data=data, tar=unpacked_star(data, path.name, Spool()))
+    return ArchiveFile(name=path.name, data=data, tar=unpacked_star(data, str(path), Spool()))
 
 
 def archive_digest(path: Path) -> Digest:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cosmos.digest import Digest
 from cosmos.durable import make_folder, write_durably
-from cosmos.errors import Malformed, NoSolution, Refused
+from cosmos.errors import Malformed, NoSolution, Refused, quoted
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
 from cosmos.reading import is_there, read_up_to
 from cosmos.records import dataclass
@@ -57,7 +57,7 @@ def fetch_sources(folder: Path, out: Path, workshop: Workshop) -> tuple[FetchedF
 
 def _demand_room(place: Path, file: PackedFile) -> None:
     if is_there(place) and read_up_to(place, MAX_STAR_ARCHIVE_BYTES) != file.data:
-        raise Refused(str(place), f"is there with other bytes than {Digest.of(file.data)}", hint=f"rm {place}")
+        raise Refused(str(place), f"is there with other bytes than {Digest.of(file.data)}", hint=f"rm {quoted(place)}")
 
 
 def _written(place: Path, file: PackedFile) -> FetchedFile:

@@ -41,6 +41,7 @@ from cosmos.stellar.archive_file import SUFFIXES, archive_digest, archive_suffix
 from cosmos.stellar.catalogues import catalogue_bytes, demand_catalogue, has_catalogue, newest, remove_old_catalogues
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.index_formats import as_format, kept_format
+from cosmos.stellar.packages import archives, demand_same
 from cosmos.stellar.published import Published
 from cosmos.stellar.publishing import Fewer, publish, waiting_index, was_edited
 from cosmos.stellar.signing import sign_parsed, signatures_in, statement_envelope, write_document
@@ -55,6 +56,7 @@ _REINDEX: Final = "to update the index: stellar index-galaxy FOLDER --key GALAXY
 class Indexed:
     """The written index of a galaxy. `stated` are the archives that got a statement in this run.
 
+    `withdrawn` are the files' stems of stars that the index before listed, and whose archives are gone.
     `missing` is the number of signatures that the index still needs before it is published.
     """
 
@@ -64,6 +66,7 @@ class Indexed:
     stated: tuple[str, ...]
     signed: int
     missing: int
+    withdrawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +148,7 @@ def index_galaxy(
             stated=tuple(one.statement.file.removeprefix("packages/") for one in made),
             signed=signed + done.signed,
             missing=done.missing,
+            withdrawn=tuple(sorted({row.stem for row in old.snapshot} - {row.stem for row in index.snapshot})),
         )
 
 
@@ -210,11 +214,6 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
     )
 
 
-def _archives(galaxy: GalaxyFolder) -> list[Path]:
-    files = sorted(galaxy.packages.iterdir(), key=os.fspath) if galaxy.packages.is_dir() else ()
-    return [file for file in files if file.name.endswith(SUFFIXES)]
-
-
 def _sign(galaxy: GalaxyFolder, one: _Stated, authors: Sequence[SecretKey]) -> int:
     """Sign a statement with each of the author keys that has not signed it yet; return how many these are."""
     before = signatures_in(one.envelope, STAR_TYPE, one.data)
@@ -228,15 +227,15 @@ def _all_stated(
     known = _statements(galaxy, reporter)
     stated: list[_Stated] = []
     made: list[_Stated] = []
-    archives = _archives(galaxy)
-    for place, file in enumerate(archives, 1):
-        reporter.progress("index", place, len(archives))
+    found_archives = archives(galaxy, old, reporter)
+    for place, file in enumerate(found_archives, 1):
+        reporter.progress("index", place, len(found_archives))
         found = known.get(f"packages/{file.name}")
         if found is None:
             found = _stated_now(galaxy, file, old.name, old.seq + 1)
             made.append(found)
         else:
-            _demand_same(file, digest(file), found.statement)
+            demand_same(file, digest, found.statement)
         _warn_of_other(galaxy.statement_file(found.stem), found, reporter)
         stated.append(found)
     stated.sort(key=lambda one: one.order)
@@ -349,15 +348,6 @@ def _warn_of_other(file: Path, one: _Stated, reporter: Reporter) -> None:
     own = file.name.removesuffix(".toml")
     as_what = f"{what}, not as {own}" if what != own else f"{what} with other bytes"
     reporter.warn(f"{envelope}: was signed as {as_what}: the signature does not count")
-
-
-def _demand_same(file: Path, got: Digest, statement: Statement) -> None:
-    if got != statement.archive:
-        raise Refused(
-            str(file),
-            f"its statement names {statement.archive}, but the file is {got}",
-            hint=f"build {statement.star.id} again with stellar build-star, or give it a new version",
-        )
 
 
 def _listing(old: GalaxyIndex, stated: Sequence[_Stated]) -> GalaxyIndex:

@@ -41,7 +41,7 @@ from cosmos.canon import canonical_json
 from cosmos.content import Content, content_digest, unchanged_pieces
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted_in
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, likely_cause
 from cosmos.folders import Folder, folder_at
 from cosmos.reading import open_content
 from cosmos.spool import Spool
@@ -293,7 +293,7 @@ class StoreFolder:
                 self._count_use(number)
                 return stream.read()
         except OSError:
-            with _reading(self._folder.shown(place)):  # a path is only made for a message
+            with reading(self._folder.shown(place)):  # a path is only made for a message
                 raise
 
     def _content(self, digest: Digest) -> Content | None:
@@ -308,7 +308,7 @@ class StoreFolder:
             finally:
                 os.close(number)
         except OSError:
-            with _reading(self._folder.shown(place)):
+            with reading(self._folder.shown(place)):
                 raise
 
     def _count_use(self, number: int) -> None:
@@ -343,8 +343,10 @@ def _keep(folder: Folder, draft: Draft, digest: Digest) -> None:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Turn every `OSError` of the block into `WorldFailed`: `path` cannot be read."""
     try:
         yield
     except OSError as error:
-        raise WorldFailed(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        raise WorldFailed(str(path), problem, hint=likely_cause(error)) from error

@@ -32,7 +32,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder
 from cosmos.records import dataclass
 from cosmos.store.batches import BATCH_NAME
-from cosmos.store.blobs import USERS, NotStored, StoreFolder
+from cosmos.store.blobs import USERS, NotStored, StoreFolder, reading
 
 Kind: TypeAlias = Literal["blob", "result", "batch", "partial", "temporary"]
 KINDS: Final[tuple[Kind, ...]] = ("blob", "result", "batch", "partial", "temporary")
@@ -94,7 +94,9 @@ class Checked:
 
 def items(store: StoreFolder) -> list[Item]:
     """Return every file of the store. Raises `WorldFailed`, also if something else stands in the store's place."""
-    with blaming(store.root), contextlib.suppress(FileNotFoundError), store.folder.opened():
+    with reading(store.root):
+        if not store.folder.is_there():
+            store.folder.names()  # which says why, unless nothing is there
         return [
             item
             for kind in KINDS
@@ -102,7 +104,6 @@ def items(store: StoreFolder) -> list[Item]:
             for name in folder.names()
             if _NAMES[kind].fullmatch(name) and (item := _item(kind, folder, name)) is not None
         ]
-    return []
 
 
 def collect(store: StoreFolder, limit_bytes: int, *, dry_run: bool = False) -> Collected:
@@ -133,8 +134,7 @@ def check(store: StoreFolder, progress: Callable[[int, int], None] = lambda _don
     """Read the whole store. Each damaged file is named, and removed if that is possible. Raises `WorldFailed`."""
     found = items(store)
     wanted = [item for item in found if item.kind in _SHELVED]
-    damaged: list[str] = []
-    stuck: WorldFailed | None = None
+    damaged, stuck = _strangers(store)
     for done, item in enumerate(wanted, 1):
         try:
             is_whole = _is_whole(store, item)
@@ -155,6 +155,28 @@ def check(store: StoreFolder, progress: Callable[[int, int], None] = lambda _don
     read = [item for item in found if item.kind in _GOES]
     size_bytes = sum(item.size_bytes for item in read)
     return Checked(files=len(read), size_bytes=size_bytes, damaged=tuple(damaged), stuck=stuck)
+
+
+def _strangers(store: StoreFolder) -> tuple[list[str], WorldFailed | None]:
+    """Name each link, pipe, socket, device or folder under the name of a file of the store; remove it, but no folder.
+
+    Return the first as a failure that is still there. A reader takes each for a missing file, or is led elsewhere.
+    """
+    named: list[str] = []
+    stuck: WorldFailed | None = None
+    for kind in _GOES:
+        for folder in _folders(store.folder, kind):
+            for name in filter(_NAMES[kind].fullmatch, folder.names()):
+                mode = folder.mode(name)
+                if mode is None or stat.S_ISREG(mode):
+                    continue
+                named.append(f"{folder.below}/{name}")
+                try:
+                    with blaming(folder.shown(name)):
+                        folder.remove(name)
+                except WorldFailed as error:
+                    stuck = stuck or error
+    return named, stuck
 
 
 class InUse(WorldFailed):
@@ -203,7 +225,7 @@ def _chosen(store: StoreFolder, limit_bytes: int) -> Collected:
 
 
 def _folders(root: Folder, kind: Kind) -> Iterator[Folder]:
-    """Yield the store's folders for files of this kind. Raises `WorldFailed` if one of them is a link."""
+    """Yield the store's folders for files of this kind. Raises `WorldFailed` if one of them is a link or a file."""
     if kind in _FLAT:
         yield _own(root, _FLAT[kind])
     else:
@@ -216,7 +238,9 @@ def _own(folder: Folder, name: str) -> Folder:
     if mode is not None and stat.S_ISLNK(mode):
         problem = "is a link, and what is behind it may be no store's: nothing was read or removed"
         raise WorldFailed(str(folder.shown(name)), problem, hint="remove the link; a build makes the folder again")
-    return folder.folder(name)
+    own = folder.folder(name)
+    own.is_there()  # which raises if something else is there
+    return own
 
 
 def _item(kind: Kind, folder: Folder, name: str) -> Item | None:

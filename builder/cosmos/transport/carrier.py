@@ -85,4 +85,8 @@ def too_long(where: str, max_bytes: int) -> Refused:
 
 def wrong_size(where: str, size_bytes: int, got: str) -> Refused:
     """Return the error for a file that is longer or shorter than it was pinned."""
-    return Refused(where, f"want {size_bytes} bytes, got {got}", hint="the file in the galaxy is not the one pinned")
+    return Refused(
+        where,
+        f"want {size_bytes} bytes, got {got}",
+        hint="the file there is not the one that was pinned or signed: get it from another place",
+    )

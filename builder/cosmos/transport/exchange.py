@@ -29,7 +29,7 @@ _CERTIFICATE: Final = (
     "check the clock of this machine, and the authorities that it knows (SSL_CERT_FILE, or ca in config.toml, names a "
     "file of them); http:// works too, because galaxies are signed"
 )
-_OUTAGE: Final = "check the network and the galaxy's address; a cut-off download is resumed"
+_OUTAGE: Final = "check the network and the address; a cut-off download is resumed"
 
 
 class Interrupted(WorldFailed):

@@ -141,3 +141,17 @@ def test_a_rename_never_replaces(tmp_path: Path) -> None:
         root.kernel.rename_new(folder, b"new", b"free")
     assert (tmp_path / "taken").read_text() == "old"
     assert (tmp_path / "free").read_text() == "new"
+
+
+def test_a_folder_of_a_system_is_no_file_and_no_link_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "nowhere").symlink_to("/gone")
+    (tmp_path / "there").symlink_to("/folder")
+    (tmp_path / "folder").mkdir()
+    with LiveRoot.open(tmp_path) as root:
+        assert root.below(TreePath(b"folder")).is_there()
+        assert root.below(TreePath(b"there")).is_there(), "a link is followed inside the root"
+        assert not root.below(TreePath(b"missing")).is_there()
+        for name in (b"file", b"nowhere"):
+            with pytest.raises(WorldFailed, match=f"^/{name.decode()}: not a directory$"):
+                root.below(TreePath(name)).is_there()

@@ -99,8 +99,11 @@ def test_the_names_of_new_folders_reach_the_disk(tmp_path: Path, monkeypatch: py
 
 def test_a_folder_that_cannot_be_made_fails_as_the_world(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(WorldFailed, match="not a directory"):
+    with pytest.raises(WorldFailed, match=f"^{tmp_path}/file: not a directory, but a file$"):
         make_folder(tmp_path / "file" / "below")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(WorldFailed, match=f"^{tmp_path}/link: not a directory, but a link to nowhere, where nothing "):
+        make_folder(tmp_path / "link" / "below")
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])

@@ -95,7 +95,7 @@ def test_a_lie_is_named_as_by_the_reader_that_holds_each_layer(tmp_path: Path, h
     image = image_of(tmp_path, lying(how))
     said = outcome(lambda: demand_as_indexed(image, 2))
     assert said == outcome(lambda: list(image.entries())) != "right"
-    assert said.startswith("x-1.0.0-any.tar.zst: layer star: ")
+    assert said.startswith(f"{tmp_path}/x-1.0.0-any.tar.zst: layer star: ")
 
 
 @pytest.mark.usefixtures("frames")
@@ -107,7 +107,7 @@ def test_every_flipped_byte_of_a_frame_is_named_by_the_frames_digest(tmp_path: P
         bent[place] ^= 4
         digest = Digest.of(bytes(bent[start : start + len(STAR.frame)]))
         said = outcome(lambda bent=bent: demand_as_indexed(image_of(tmp_path, STAR, bytes(bent)), 1))
-        assert said == f"x-1.0.0-any.tar.zst: layer star: is {digest}, the index says {STAR.digest}", place
+        assert said == f"{tmp_path}/x-1.0.0-any.tar.zst: layer star: is {digest}, the index says {STAR.digest}", place
 
 
 def test_a_large_frame_is_read_once_and_hashed_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,4 +130,4 @@ def test_a_large_frame_that_was_changed_back_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(image_check, "_demand_digest", lambda *_: None)  # a second look finds what the index says
     image = image_of(tmp_path, lying("digest of the frame"))
     said = outcome(lambda: demand_as_indexed(image, 1))
-    assert said == "x-1.0.0-any.tar.zst: layer star: was changed while it was read"
+    assert said == f"{tmp_path}/x-1.0.0-any.tar.zst: layer star: was changed while it was read"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cosmos.errors import Malformed, Refused
+from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import GalaxyName
@@ -207,6 +208,60 @@ def test_an_archive_that_is_not_the_stated_one_is_refused(
     (galaxy.packages / "hello-1.0.0.tar.zst").write_bytes(built(text="other").packed.data)
     with pytest.raises(Refused, match=r"hello-1\.0\.0\.tar\.zst: its statement names sha256:"):
         indexed(galaxy)
+
+
+def test_a_packages_folder_that_is_away_withdraws_nothing(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    """A disk that was not mounted, or a slip of `mv`, published an index of no stars, signed, with exit 0."""
+    keys = (key("author"), key("galaxy"))
+    add_star(galaxy, built(), keys[:1])
+    indexed(galaxy, *keys)
+    before = galaxy.index_file.read_bytes()
+    galaxy.packages.rename(galaxy.root / "away")
+    with pytest.raises(Malformed, match=r"packages: is not there, but the index lists 1 version$") as told:
+        indexed(galaxy, *keys)
+    assert told.value.hint is not None and f"mkdir {galaxy.packages}" in told.value.hint
+    galaxy.packages.write_bytes(b"")
+    with pytest.raises(WorldFailed, match="packages: not a directory, but a file"):
+        indexed(galaxy, *keys)
+    galaxy.packages.unlink()
+    galaxy.packages.symlink_to("nowhere")
+    with pytest.raises(WorldFailed, match="not a directory, but a link to nowhere, where nothing is"):
+        indexed(galaxy, *keys)
+    assert galaxy.index_file.read_bytes() == before
+    galaxy.packages.unlink()
+    galaxy.packages.mkdir()
+    assert indexed(galaxy, *keys).withdrawn == ("hello-1.0.0",)
+
+
+def test_what_is_withdrawn_is_named(galaxy: GalaxyFolder, built: Callable[..., BuiltStar]) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        add_star(galaxy, built("hello", version), ())
+    assert indexed(galaxy).withdrawn == ()
+    (galaxy.packages / "hello-1.0.0.tar.zst").unlink()
+    assert indexed(galaxy).withdrawn == ("hello-1.0.0",)
+    assert indexed(galaxy).withdrawn == ()
+
+
+def test_an_archive_that_is_far_too_large_is_not_read(galaxy: GalaxyFolder, built: Callable[..., BuiltStar]) -> None:
+    add_star(galaxy, built(), ())
+    archive = galaxy.packages / "hello-1.0.0.tar.zst"
+    archive.chmod(0o644)
+    os.truncate(archive, 1 << 40)
+    with pytest.raises(Refused, match=f"its statement names [0-9]+ bytes, but the file has {1 << 40}"):
+        indexed(galaxy)
+
+
+def test_an_archive_behind_a_link_is_warned_of(galaxy: GalaxyFolder, built: Callable[..., BuiltStar]) -> None:
+    """`cosmos build` refuses it in a folder, so that the index seemed right and no build was."""
+    add_star(galaxy, built(), ())
+    archive = galaxy.packages / "hello-1.0.0.tar.zst"
+    archive.rename(galaxy.root / "kept")
+    archive.symlink_to("../kept")
+    reporter = Remembering()
+    index_galaxy(galaxy, authors=[], galaxies=[], today="2026.02.03", reporter=reporter)
+    assert any(f"{archive}: is a link" in text for text in reporter.warnings)
 
 
 def test_an_archive_that_was_put_there_by_hand_is_stated_from_its_star_toml(

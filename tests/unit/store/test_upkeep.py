@@ -203,6 +203,30 @@ def test_a_link_in_a_store_leads_no_upkeep_to_the_files_of_others(place: str, tm
     assert sum(1 for file in others.rglob("*") if file.is_file()) == 4
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+@pytest.mark.parametrize("place", ["blobs/aa/" + "a" * 64, "results/bb/" + "b" * 64, "batches/000000000007"])
+def test_a_check_names_what_stands_in_the_place_of_a_file(tmp_path: Path, place: str, kind: str) -> None:
+    """A store whose every blob was a link to nowhere was whole, and one with folders for blobs stopped each build."""
+    root, file = tmp_path / "store", tmp_path / "store" / place
+    file.parent.mkdir(parents=True)
+    (tmp_path / "mine").write_bytes(b"mine")
+    if kind == "link":
+        file.symlink_to(tmp_path / "mine")
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.mkdir()
+    done = check(StoreFolder(root))
+    assert done.damaged == (place,)
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    if kind == "folder":
+        assert str(done.stuck) == f"{file}: is a directory"
+        assert file.is_dir()
+    else:
+        assert done.stuck is None
+        assert check(StoreFolder(root)).damaged == ()
+
+
 def test_a_batch_with_a_damaged_record_keeps_its_other_records(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path)
     keys = [digest_of({"number": number}) for number in range(3)]

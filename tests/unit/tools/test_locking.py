@@ -53,6 +53,22 @@ def test_who_wants_to_be_alone_waits_for_it(tmp_path: Path) -> None:
     os.waitpid(child, 0)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "second name"])
+def test_a_lock_file_that_is_something_else_is_named(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    path = tmp_path / "users"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to("file")
+    else:
+        path.hardlink_to(tmp_path / "file")
+    with pytest.raises(WorldFailed, match="the lock file users is not a plain file of its own: remove it"), alone(path):
+        pass
+
+
 def test_work_that_cannot_wait_is_refused_at_once(tmp_path: Path) -> None:
     with (
         locked_in_time(tmp_path / "lock", "the universe", 0, lambda holder: None),

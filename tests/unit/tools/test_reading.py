@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -124,8 +125,22 @@ def test_a_file_that_became_a_pipe_since_it_was_looked_at_is_refused(
     file.unlink()
     os.mkfifo(file)
     monkeypatch.setattr(Path, "stat", lambda path: honest)
-    with pytest.raises(Malformed, match=r"meta\.toml: is a pipe; expected a plain file$"):
-        open_plain(file)
+    with pytest.raises(Malformed, match=r"meta\.toml: is a pipe; expected a plain file$"), open_plain(file):
+        pass
+
+
+@pytest.mark.parametrize("read", [lambda file: read_bounded(file, 9), lambda file: _read_open(file)])
+def test_a_read_that_fails_names_the_file(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    """Its first page is not there: read(2) fails as on a damaged disk, and says no name."""
+    (tmp_path / "memory").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError) as told:
+        read(tmp_path / "memory")
+    assert (told.value.errno, told.value.filename) == (errno.EIO, str(tmp_path / "memory"))
+
+
+def _read_open(file: Path) -> bytes:
+    with open_plain(file) as stream:
+        return stream.read(1)
 
 
 def test_a_file_is_there_or_not(file: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--offline", is_flag=True, help="Make no socket and open no galaxy; use what the store holds.")
 @origin_option
 @click.option("--out", type=FOLDER, help="Where the release goes [default: out/ in the image's folder].")
-@click.option("--jobs", type=click.IntRange(min=1), help="Stars to stage at once [default: one for each processor].")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Stars to stage at once [default: one for each processor].")
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
 @click.option("--key", "key_file", type=SECRET_KEY, help="Sign the release with this secret key.")
 @click.option(

@@ -93,7 +93,8 @@ def _say(made: MadeDelta, key_file: Path) -> None:
         say(f"  {layer.data_bytes:>11,}  {layer.name}{' (whole)' if layer.reference is None else ''}")
     say(f"  {made.head.documents.data_bytes:>11,}  documents")
     say(f"{made.file}: {made.size_bytes:,} bytes, {_share(made.size_bytes, made.image_bytes)} of the image")
-    say(f"next, there: cosmos apply {made.file} --from OLD -o NEW --key {key_file.with_suffix('.pub').name}")
+    base = "--from OLD" if made.head.installed is None else "--from-root ROOT"
+    say(f"next, there: cosmos apply {made.file} {base} -o NEW --key {key_file.with_suffix('.pub').name}")
 
 
 def _say_simulated(rows: list[Simulated], as_json: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.cosmos.moved_stars import Moves, moved_lines, moves
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, json_option
@@ -17,7 +18,7 @@ from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer
 from cosmos.image.definition import Definition
 from cosmos.image.editing import with_wishes, write_edited
-from cosmos.image.freeze import PreparedLock, prepare
+from cosmos.image.freeze import prepare
 from cosmos.image.signed_lock import sign_lock
 from cosmos.image.soundness import demand_sound
 from cosmos.image.template import stand_ins
@@ -73,7 +74,7 @@ def edit_and_freeze(definition: Definition, wishes: Mapping[StarName, Constraint
     prepared = prepare(edited, world)
     frozen = write_edited(definition, edited, prepared, world)
     signed = sign_lock(edited, frozen.data, keys[0] if keys else None)
-    moves = dict(_moves(prepared))
+    moved = moves(prepared.before, prepared.lock)
     row: dict[str, Json] = {
         "image": str(definition.file),
         "wishes": {str(name): None if limit is None else str(limit) for name, limit in wishes.items()},
@@ -81,16 +82,16 @@ def edit_and_freeze(definition: Definition, wishes: Mapping[StarName, Constraint
         "stars": len(frozen.lock.stars),
         "changed": frozen.changed,
         "signed": signed,
-        "moves": {name: [was, now] for name, (was, now) in moves.items()},
+        "moves": {name: [was, now] for name, (was, now) in moved.items()},
     }
-    answer(row, terms.as_json, "\n".join(_lines(definition, wishes, frozen.lock, moves, changed=frozen.changed)))
+    answer(row, terms.as_json, "\n".join(_lines(definition, wishes, frozen.lock, moved, changed=frozen.changed)))
 
 
 def _lines(
     definition: Definition,
     wishes: Mapping[StarName, Constraint | None],
     lock: Lock,
-    moves: Mapping[str, tuple[str | None, str | None]],
+    moved: Moves,
     *,
     changed: bool,
 ) -> Iterator[str]:
@@ -101,15 +102,5 @@ def _lines(
             yield f"  {name} stays in the lock: {', '.join(wanted_by[name])} wants it"
     word = "written" if changed else "unchanged"
     yield f"{definition.lock_file}: {word}, {counted(len(lock.stars), 'star')}"
-    for star, (was, now) in moves.items():
-        yield f"  + {star} {now}" if was is None else f"  - {star} {was}" if now is None else f"  {star} {was} -> {now}"
+    yield from moved_lines(moved)
     yield f"next: cosmos build {definition.folder}"
-
-
-def _moves(prepared: PreparedLock) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
-    """Yield each star whose version is another than before, with both versions; None is a lock without the star."""
-    was = {str(star.name): str(star.version) for star in prepared.before.stars} if prepared.before else {}
-    now = {str(star.name): str(star.version) for star in prepared.lock.stars}
-    for name in sorted(was.keys() | now.keys()):
-        if was.get(name) != now.get(name):
-            yield name, (was.get(name), now.get(name))

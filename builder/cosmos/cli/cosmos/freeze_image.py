@@ -12,6 +12,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.counting import Counting
 from cosmos.cli.cosmos.kept_build import Question
 from cosmos.cli.cosmos.kept_freeze import remarks_of, tell_frozen
+from cosmos.cli.cosmos.moved_stars import moved_lines, moves
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.passphrase import load_secret_keys
 from cosmos.cli.terminal import answer, surroundings
@@ -68,7 +69,10 @@ def freeze_image(
     said = remarks_of(len(frozen.lock.stars), signed=signed)
     if asked is not None and before is not None and not reporter.warnings:
         remember_lock(before, definition, frozen, world, asked.terms, said)
-    tell_frozen(definition.folder, {**said, "changed": frozen.changed}, as_json=as_json)
+    moved = moves(frozen.before, frozen.lock)
+    lines = () if frozen.before is None else moved_lines(moved)  # of a first lock, the count says enough
+    row: dict[str, Json] = {"changed": frozen.changed, "moves": {name: [*versions] for name, versions in moved.items()}}
+    tell_frozen(definition.folder, {**said, **row}, lines, as_json=as_json)
 
 
 def _sound(image: Path) -> Definition:

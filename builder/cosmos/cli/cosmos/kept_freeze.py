@@ -6,7 +6,7 @@ offline, or that asks for the stars of a date has none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cosmos.canon import Json
@@ -62,7 +62,7 @@ def _is_frozen(asked: Question, *, as_json: bool) -> bool:
         return False
     surroundings().reporter(quiet=as_json).step(found.said)
     remarks = found.kept.remarks
-    looked: dict[str, Json] = {"looked-at": {"files": found.files, "hashed": found.hashed}}
+    looked: dict[str, Json] = {"moves": {}, "looked-at": {"files": found.files, "hashed": found.hashed}}
     tell_frozen(asked.image, {**remarks, **looked}, as_json=as_json)
     return True
 
@@ -72,10 +72,10 @@ def remarks_of(stars: int, *, signed: bool) -> dict[str, Json]:
     return {"stars": stars, "changed": False, "signed": signed}
 
 
-def tell_frozen(folder: Path, said: Mapping[str, Json], *, as_json: bool) -> None:
-    """Answer about the lock of the image in `folder`."""
+def tell_frozen(folder: Path, said: Mapping[str, Json], moved: Iterable[str] = (), *, as_json: bool) -> None:
+    """Answer about the lock of the image in `folder`. `moved` has a line for each star that moved."""
     lock, stars = folder / LOCK_FILE, said["stars"]
     assert isinstance(stars, int)
     word = ("written" if said["changed"] else "unchanged") + (", signed" if said["signed"] else "")
-    text = f"{lock}: {word}, {counted(stars, 'star')}\nnext: cosmos build {folder}"
-    answer({"lock": str(lock), **said}, as_json, text)
+    lines = (f"{lock}: {word}, {counted(stars, 'star')}", *moved, f"next: cosmos build {folder}")
+    answer({"lock": str(lock), **said}, as_json, "\n".join(lines))

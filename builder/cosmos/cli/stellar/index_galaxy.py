@@ -112,6 +112,8 @@ def _tell(done: Indexed, folder: Path, *, is_signed: bool) -> None:
     terminal = surroundings().terminal
     state = f"seq {done.index.seq}" if done.is_changed else f"unchanged at seq {done.index.seq}"
     say(f"{folder}: {counted(len(done.index.newest), 'star')}, {counted(len(done.index.snapshot), 'version')}, {state}")
+    for stem in done.withdrawn:
+        terminal.warn(f"withdrawn: {stem}, which the index before listed: its archive is not in packages/")
     if done.missing:
         say_that_it_waits(done, folder)
     elif not is_signed:

@@ -33,6 +33,7 @@ def indexed_row(done: Indexed) -> dict[str, Json]:
         "stars": len(done.index.newest),
         "versions": len(done.index.snapshot),
         "stated": list(done.stated),
+        "withdrawn": list(done.withdrawn),
         "signatures": done.signed,
         "published": not done.missing,
     }

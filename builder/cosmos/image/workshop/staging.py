@@ -63,7 +63,7 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Ca
     stars = len(workshop.acquired)
     reporter.step(f"stage {counted(stars, 'star')}, {len(layers)} of them from the store")
     judge(layers)
-    at_once = max(jobs, 1) if stars - len(layers) > 1 else 1
+    at_once = max(1, min(jobs, stars - len(layers)))  # all workers are forked before the first has something to do
     with settling(workshop.store), _workers(workshop, at_once) as submit:
         _make_all(_Lacking(workshop, layers, made, at_once), submit, reporter, judge)
     may_run = (name for name in made if workshop.consent.gives(name, "run") and name not in workshop.unsteady)

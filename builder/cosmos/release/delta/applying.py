@@ -157,7 +157,7 @@ def write_files(
     """
     release = signed.release
     image = image_of(release, RELEASE_FILE)
-    reader = ImageReader.open(draft.folder / image.name)
+    reader = ImageReader.open(draft.folder / image.name, image.name)
     definition = bytes(documents.get(DEFINITION_FILE, b""))
     packs = release.internal.get("zstd") == ZSTD_VERSION  # another one packs an initramfs into other bytes
     derivation = Derivation(reader, definition if packs else b"", work.spool)
@@ -182,7 +182,7 @@ def publish(draft: FolderDraft, signed: SignedRelease, out: Path, judge: Judge, 
     lock = Lock.parse(read_bounded(draft.folder / LOCK_FILE, MAX_LOCK_BYTES), LOCK_FILE)
     demand_right(lock, out / LOCK_FILE)
     image = image_of(signed.release, RELEASE_FILE)
-    reader = ImageReader.open(draft.folder / image.name)
+    reader = ImageReader.open(draft.folder / image.name, image.name)
     verdict = ReleaseVerdict(
         folder=draft.folder,
         release=signed.release,
@@ -218,7 +218,12 @@ def _documents(delta: OpenDelta, base: Base, head: DeltaHead) -> dict[str, bytes
     documents = head.documents
     reference = base.joined(documents.reference)
     if len(reference) > MAX_DELTA_DOCUMENTS_BYTES or Digest.of(reference) != documents.reference_digest:
-        raise Differs(delta.source, "is for an old release with other files than this one")
+        names = ", ".join(documents.reference)
+        raise Differs(
+            delta.source,
+            f"refers to files of the old release, of which one is damaged there: {names}",
+            hint="cosmos verify OLD names it; or get the release itself: cosmos fetch URL --have OLD -o NEW",
+        )
     content = memoryview(patched(bytes(delta.documents()), reference, documents.size_bytes, delta.source))
     files: dict[str, bytes] = {}
     place = 0

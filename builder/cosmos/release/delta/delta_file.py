@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from cosmos.content import Content, FileRange, HeldFile, content_digest
 from cosmos.errors import Malformed, Refused
@@ -19,6 +20,7 @@ from cosmos.records import dataclass
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_delta
 
+_AGAIN: Final = "get the delta again from where it came"
 _START = len(DELTA_MAGIC) + DELTA_LENGTH_BYTES
 
 
@@ -41,16 +43,20 @@ class OpenDelta:
                 raise Malformed(source, "is no delta of cosmos", hint="cosmos delta OLD NEW -o FILE makes one")
             length = int.from_bytes(start[len(DELTA_MAGIC) :], "little")
             if length > min(MAX_DELTA_ENVELOPE_BYTES, size_bytes - _START):
-                raise Malformed(source, f"is cut off, or its head has more than {MAX_DELTA_ENVELOPE_BYTES} bytes")
+                raise Malformed(
+                    source, f"is cut off, or its head has more than {MAX_DELTA_ENVELOPE_BYTES} bytes", hint=_AGAIN
+                )
             verified = verify_delta(stream.read(length), keys=keys, threshold=threshold, source=source)
             file = HeldFile(os.dup(stream.fileno()), source)
         head = DeltaHead.parse(verified.payload, source)
         data = FileRange(file, _START + length, size_bytes - _START - length)
         if len(data) != head.data_bytes:
             more = "is cut off" if len(data) < head.data_bytes else "has something after its end"
-            raise Malformed(source, f"{more}: want {head.data_bytes} bytes of data, got {len(data)}")
+            raise Malformed(source, f"{more}: want {head.data_bytes} bytes of data, got {len(data)}", hint=_AGAIN)
         if content_digest(data) != head.data_digest:
-            raise Refused(source, f"its data is {content_digest(data)}, but its head names {head.data_digest}")
+            raise Refused(
+                source, f"its data is {content_digest(data)}, but its head names {head.data_digest}", hint=_AGAIN
+            )
         return cls(source=source, head=head, data=data)
 
     def layers(self) -> Iterator[tuple[KeptLayers | NewLayer, Content]]:

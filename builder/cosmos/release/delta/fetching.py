@@ -16,12 +16,14 @@ without ranges sends the whole image. No program of ours runs on the server: any
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from cosmos.content import Content, content_digest, pieces
 from cosmos.digest import Digest
+from cosmos.durable import blaming
 from cosmos.errors import CosmosError, WorldFailed
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.model.release import DEFINITION_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Subject
@@ -64,9 +66,10 @@ class AtHand:
         self._frames: dict[Digest, tuple[OpenImage, int]] = {}
         for folder in self._folders:
             try:
-                self._open(folder)
+                with blaming(folder / RELEASE_FILE):
+                    self._open(folder)
             except CosmosError as error:
-                if not is_there(folder / RELEASE_FILE):
+                if not os.path.lexists(folder / RELEASE_FILE):
                     raise  # it is no release at all: another folder was meant
                 reporter.warn(f"--have {folder}: {error}; more is downloaded for it")
 
@@ -88,10 +91,11 @@ class AtHand:
         """Return this file of a release, or None if no release here has it."""
         for folder in self._folders:
             place = folder / subject.name
-            if is_there(place) and place.stat().st_size == subject.size_bytes:
-                content = file_content(place, subject.size_bytes)
-                if content_digest(content) == subject.digest:
-                    return content
+            with suppress(CosmosError, OSError):  # a pipe, or a disk that fails: then it comes from elsewhere
+                if is_there(place) and place.stat().st_size == subject.size_bytes:
+                    content = file_content(place, subject.size_bytes)
+                    if content_digest(content) == subject.digest:
+                        return content
         return None
 
 

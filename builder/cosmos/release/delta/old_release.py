@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs
@@ -13,7 +16,9 @@ from cosmos.model.release import RELEASE_FILE
 from cosmos.pack.image_file import PackedLayer
 from cosmos.reading import is_there, open_plain, read_bounded
 from cosmos.records import dataclass
-from cosmos.release.delta.open_image import OpenImage, joined
+from cosmos.release.delta.open_image import OpenImage, image_of, joined, read_release
+
+_OTHER_WAYS: Final = "get the release itself: cosmos fetch URL --have OLD -o NEW"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +38,19 @@ class OldRelease:
             raise Differs(
                 str(folder),
                 f"is not the release that the delta is for: want {RELEASE_FILE} {wanted.release}, got {shown}",
+                hint="among several releases, the right one is found by: --from-any DIR",
             )
         path = folder / wanted.image
+        size_bytes = image_of(read_release(folder)[0], str(document)).size_bytes
         if not is_there(path):
-            raise Differs(str(path), "is missing, and the delta is made from it")
+            raise Differs(str(path), "is missing, and the delta is made from it", hint=_OTHER_WAYS)
         with open_plain(path) as stream:
+            held_bytes = os.fstat(stream.fileno()).st_size
+            if held_bytes != size_bytes:  # a file that is far too large is not read to its end
+                raise Differs(str(path), f"is damaged: want {size_bytes} bytes, got {held_bytes}", hint=_OTHER_WAYS)
             digest = Digest.of_stream(stream)
         if digest != wanted.digest:
-            raise Differs(str(path), f"is damaged: want {wanted.digest}, got {digest}")
+            raise Differs(str(path), f"is damaged: want {wanted.digest}, got {digest}", hint=_OTHER_WAYS)
         return cls(folder=folder, image=OpenImage.open(path))
 
     def layer(self, place: int) -> PackedLayer:
@@ -76,6 +86,8 @@ def right_base(folders: Iterable[Path], wanted: ReleaseName) -> OldRelease:
                 return OldRelease.open(folder, wanted)
         except CosmosError as error:
             tried.append(str(error))
+        except OSError as error:  # a disk that fails, or a folder of another user
+            tried.append(f"{error.filename or folder}: {(error.strerror or 'cannot be read').lower()}")
     raise Differs(
         "--from-any",
         f"no release there is the one that the delta is for, {wanted.image} ({wanted.release})",
@@ -85,7 +97,13 @@ def right_base(folders: Iterable[Path], wanted: ReleaseName) -> OldRelease:
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    inside = sorted(place for place in folder.iterdir() if place.is_dir())
-    return [*inside, *(place / "out" for place in inside if (place / "out").is_dir())]
+    with suppress(OSError):  # nothing in it can be read
+        inside = sorted(place for place in folder.iterdir() if _is_folder(place))
+        return [*inside, *(place / "out" for place in inside if _is_folder(place / "out"))]
+    return []
+
+
+def _is_folder(place: Path) -> bool:
+    with suppress(OSError):  # `is_dir` raises if it may not look
+        return place.is_dir()
+    return False

@@ -24,6 +24,7 @@ from cosmos.transport.http import HttpCarrier
 
 _END_BYTES: Final = 64 * KIB  # asked for first: the seek table and the index of most images
 _PAUSE_SECONDS: Final = 0.3
+_GO_ON: Final = "check the network; the same command goes on where this one ended"
 
 
 class NoRanges(CosmosError):
@@ -36,6 +37,7 @@ class RemoteFile:
     def __init__(self, carrier: HttpCarrier, path: str, size_bytes: int) -> None:
         self._carrier = carrier
         self.path = path
+        self.where = f"{carrier.address}/{path}"
         self.size_bytes = size_bytes
         self._end = b""
         self._place = 0
@@ -78,10 +80,12 @@ class RemoteFile:
                 return
             misses = misses + 1 if start == before else 0
             if misses >= MAX_DOWNLOAD_MISSES:
-                raise Interrupted(self.path, "the connection ended before the answer did")
+                raise Interrupted(self.where, "the connection ended before the answer did", hint=_GO_ON)
             if misses:
                 time.sleep(_PAUSE_SECONDS * 2**misses)
-        raise WorldFailed(self.path, f"was cut off {MAX_DOWNLOAD_TRIES} times", hint="try again, or use another mirror")
+        raise WorldFailed(
+            self.where, f"was cut off {MAX_DOWNLOAD_TRIES} times", hint="try again, or use another mirror"
+        )
 
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from `start` to `end`; they may end early. Raises `NoRanges`, `Refused` and `WorldFailed`."""
@@ -134,7 +138,7 @@ class _Run:
         misses = 0
         for _ in range(MAX_DOWNLOAD_TRIES):
             before = self._file.downloaded_bytes
-            problem = Interrupted(self._file.path, "the connection ended before the answer did")
+            problem = Interrupted(self._file.where, "the connection ended before the answer did", hint=_GO_ON)
             try:
                 self._go_on()
             except Interrupted as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from cosmos.content import Content, FileRange, HeldFile, content_digest
 from cosmos.digest import Digest
 from cosmos.durable import blaming, durable_file, make_folder
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, quoted
 from cosmos.locking import alone_if_free
 from cosmos.reading import is_there, open_plain
 from cosmos.spool import Spool
@@ -47,6 +47,11 @@ class Work:
             for piece in pieces:
                 stream.write(piece)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits here that a further run could use."""
+        return not any(place.is_file() and place.name != _LOCK for place in self.folder.rglob("*"))
+
     def part(self, digest: Digest) -> Path:
         """Return where a content waits that has begun to come."""
         return self.folder / f"{digest.hex}.part"
@@ -54,7 +59,7 @@ class Work:
 
 @contextlib.contextmanager
 def work_beside(out: Path) -> Iterator[Work]:
-    """Give the work on the release `out`. It is removed when the block ends well, and kept after an error.
+    """Give the work on the release `out`. It is removed when the block ends well, or nothing waits in it.
 
     Raises `WorldFailed` if another process is at work on the same release, or if the folder is another user's.
     """
@@ -65,7 +70,13 @@ def work_beside(out: Path) -> Iterator[Work]:
     with alone_if_free(folder / _LOCK) as is_ours:
         if not is_ours:
             raise WorldFailed(str(out), "another cosmos is making this release", hint="wait until it has ended")
-        yield Work(folder)
+        work = Work(folder)
+        try:
+            yield work
+        except BaseException:
+            if work.is_empty:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -77,4 +88,6 @@ def _demand_own(folder: Path) -> None:
     with blaming(folder):
         about, above = folder.lstat(), folder.parent.stat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid not in (os.geteuid(), above.st_uid):
-        raise WorldFailed(str(folder), "is a link, or another user's: nothing is written there", hint=f"rm -r {folder}")
+        raise WorldFailed(
+            str(folder), "is a link, or another user's: nothing is written there", hint=f"rm -r {quoted(folder)}"
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.cosmos.options import home_option
-from cosmos.cli.cosmos.store.place import home_at, limit_of, store_at
+from cosmos.cli.cosmos.store.place import home_at, limit_of, said_of, store_at
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.model.home_settings import HOME_SETTINGS_FILE, parse_size, shown_size
@@ -61,6 +61,7 @@ def store_gc(limit: int | None, dry_run: bool, home: Path | None, as_json: bool)
             }
         )
         return
+    say(said_of(store))
     verb = "would remove" if dry_run else "removed"
     for item in done.removed if dry_run else ():
         say(f"  {item.size_bytes:>13,}  {item.shown}")

@@ -29,6 +29,11 @@ def store_at(home: Path) -> StoreFolder:
     return StoreFolder(home / "store")
 
 
+def said_of(store: StoreFolder) -> str:
+    """Return where the store is, for people: somebody who is in another folder than they think sees it."""
+    return str(store.root) if store.folder.is_there() else f"{store.root}: there is no store yet; a build makes it"
+
+
 def limit_of(home: Path) -> int:
     """Return the limit that the home's config.toml sets, else the default. Raises `Malformed` and `WorldFailed`."""
     limit = home_settings(home).store_limit_bytes

@@ -8,7 +8,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import home_option
-from cosmos.cli.cosmos.store.place import home_at, limit_of, store_at
+from cosmos.cli.cosmos.store.place import home_at, limit_of, said_of, store_at
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.model.home_settings import shown_size
@@ -37,6 +37,7 @@ def store_stat(home: Path | None, as_json: bool) -> None:
         kinds: dict[str, Json] = {kind: {"files": len(row), "size-bytes": sum(row)} for kind, row in rows.items()}
         emit({"store": str(store.root), "size-bytes": total, "limit-bytes": limit_bytes, "kinds": kinds})
         return
+    say(said_of(store))
     for kind, row in rows.items():
         say(f"{kind:>9}  {len(row):>8,}  {shown_size(sum(row)):>10}  {_MEANING[kind]}")
     say(f"{'all':>9}  {len(found):>8,}  {shown_size(total):>10}  of {shown_size(limit_bytes)}")
