@@ -26,7 +26,7 @@ from typing import BinaryIO, Final, Self
 
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, Kernel
 from cosmos.durable import drafted_in
-from cosmos.errors import Malformed, Refused, WorldFailed, likely_cause
+from cosmos.errors import Malformed, Refused, WorldFailed, likely_cause, quoted
 from cosmos.folders import Folder
 from cosmos.links import TooManyLinks, followed
 from cosmos.reading import read_within
@@ -85,6 +85,10 @@ class LiveRoot:
     def option(self) -> str:
         """The option `--root` for a command in a hint; an empty text for the running system."""
         return "" if self.path == Path("/") else f" --root {self.path}"
+
+    def pasted(self, path: TreePath, end: str = "") -> str:
+        """Return `path` and `end` as a word of a command in a hint: the name that this machine has for it."""
+        return quoted(f"{'' if self.path == Path('/') else self.path}{shown(path)}{end}")
 
     @property
     def keeps_owners(self) -> bool:

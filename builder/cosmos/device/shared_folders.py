@@ -138,18 +138,18 @@ def _demand_empty(
             found = root.stat(path)
             is_folder = found is not None and stat.S_ISDIR(found.st_mode)
             if path not in going and not (is_folder and path in folders and not root.is_mount(path)):
-                raise _left_inside(path, folder, star)
+                raise _left_inside(root, path, folder, star)
             if is_folder:
                 todo.append(path)
 
 
-def _left_inside(path: TreePath, folder: TreePath, star: StarName) -> NoSolution:
-    away = f"{shown(folder)}.{TreePath(path.name).text}.old"
+def _left_inside(root: LiveRoot, path: TreePath, folder: TreePath, star: StarName) -> NoSolution:
+    away = root.pasted(folder, f".{TreePath(path.name).text}.old")
     return NoSolution(
         shown(path),
         f"{star} brings a file or link in place of the folder {shown(folder)}, in which this is: no star has it, or "
         "somebody changed it",
-        hint=f"move it out of the folder, then run this again: mv {shown(path)} {away}",
+        hint=f"move it out of the folder, then run this again: mv {root.pasted(path)} {away}",
     )
 
 

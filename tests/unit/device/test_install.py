@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -296,6 +297,19 @@ def test_what_is_in_the_way_is_named_and_left(
     with pytest.raises(NoSolution, match=sentence):
         installed(system, "s")
     assert tree(system) == before
+
+
+def test_the_command_that_moves_away_what_is_there_names_it_on_this_machine(galaxy, system: Path) -> None:
+    """The hint named the path inside the system: pasted here, it would have moved a file of this machine."""
+    galaxy.star("s", files={"usr/a b": b"s"})
+    (system / "usr").mkdir()
+    (system / "usr/a b").write_text("mine")
+    with pytest.raises(NoSolution) as said:
+        installed(system, "s")
+    assert said.value.hint is not None
+    subprocess.run(["sh", "-euc", said.value.hint.partition(": ")[2]], check=True)
+    installed(system, "s")
+    assert (system / "usr/a b.old").read_text() == "mine"
 
 
 def test_two_stars_may_not_own_one_path(galaxy, system: Path) -> None:
