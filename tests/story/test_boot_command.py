@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 
@@ -85,10 +86,14 @@ def test_the_login_takes_the_port_that_was_named(release: Path, programs: Path, 
     )
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_login_that_fails_says_what_the_image_needs(release: Path, programs: Path, cosmos: Cosmos) -> None:
+    """A thread that empties the console read on while it was closed, and sometimes printed a traceback."""
     write_script(programs / "qemu-system-x86_64", WELL)
     write_script(programs / "ssh", "exit 255\n")
+    before = threading.enumerate()
     failed = cosmos("boot", release, "--ssh").fails(5)
+    assert set(threading.enumerate()) <= set(before)
     assert "nobody could log in over SSH" in failed.err
     assert "ssh_keys" in failed.err
 

@@ -358,9 +358,11 @@ def _stayed(running: RunningProgram, console: Callable[[str], None], meanwhile: 
         return running.wait(_POWER_OFF_SECONDS) == 0
     drain = threading.Thread(target=deque, args=(running.lines(LONGEST_SECONDS), 0), daemon=True)
     drain.start()  # a guest whose console is full stands still; the terminal belongs to `meanwhile`
-    meanwhile()
-    running.kill()
-    drain.join()
+    try:
+        meanwhile()
+    finally:
+        running.kill()
+        drain.join()  # else it reads on while the program's output is closed
     return False
 
 
