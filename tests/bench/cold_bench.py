@@ -17,10 +17,10 @@ because the start of a program counts more. Before the first round, Python compi
     build       `cosmos build --level 3` with an empty store, and the lint of what was built
     verify      `cosmos verify` of that release
     import      `stellar import-deb` of fetched packages, at level 3
-    mmdebstrap  its variant `extract` of the same packages, as Debian packs them (xz), and packed again with zstd
+    others      mmdebstrap, mkosi, dpkg-deb with tar and zstd, of the same packages: see peers.py
 
 What earlier rows wrote is set aside, and removed at the end: on ext4 without a journal, a new file costs more while
-many others were removed in the last minutes. mmdebstrap removes its own; the row after it pays for that.
+many others were removed in the last minutes. mmdebstrap and mkosi remove their own; the row after them pays for that.
 
 Last comes what the image's frames, one for each star, take beyond one single frame of the same content.
 
@@ -48,6 +48,8 @@ from statistics import median
 import zstandard
 
 import cosmos
+from bench import peers
+from bench.telling import told
 
 PACKAGES = (
     *("nginx", "cron", "git", "vim", "htop", "rsync", "sudo", "nftables", "python3", "curl", "wget", "tmux", "less"),
@@ -192,9 +194,11 @@ class Bench:
                     work = partial(self._build, jobs, source, level)
                     rows[build_row + at + name] = Row(limit_row + at, work, is_slow=bool(at))
         rows["tar | zstd -T0"] = Row("limit", self._tar)
-        if shutil.which("mmdebstrap"):
-            rows["mmdebstrap, xz"] = Row("limit", partial(self._mmdebstrap, "xz"))
-            rows["mmdebstrap, zstd"] = Row("limit", partial(self._mmdebstrap, "zstd"))
+        rows["dpkg-deb -x, tar | zstd -T0"] = Row("limit", self._dpkg_and_tar)
+        for packed in ("xz", "zstd") if peers.has_mmdebstrap() else ():
+            rows[f"mmdebstrap, {packed}"] = Row("limit", partial(self._mmdebstrap, packed))
+        if self.packages == PACKAGES and peers.has_mkosi():  # it installs systemd, of which the few have no part
+            rows["mkosi, with scripts"] = Row("limit", self._mkosi, is_slow=True)
         rows["sha256sum"] = Row("sha256sum", self._sha256sum)
         rows["look limit"] = Row("sha256sum", partial(self._plain, "look", [str(self.packed)]))
         for name, source in _versions(sources):
@@ -232,30 +236,22 @@ class Bench:
         return self._cpu("sh", "-c", f"tar --sort=name -C {root} -c . | zstd -q -T0 -{LEVEL} > /dev/null")
 
     def _mmdebstrap(self, packed: str) -> float:
-        folder = self.data / ("repository" if packed == "xz" else f"repository-{packed}")
-        if not folder.is_dir():
-            _write_repository(folder, self.debs() if packed == "xz" else self._packed_again(packed))
-        words = ["--variant=extract", "--mode=root" if os.geteuid() == 0 else "--mode=unshare", "--format=null"]
-        listed = (folder / "Packages").read_text().splitlines()
-        names = sorted(line.removeprefix("Package: ") for line in listed if line.startswith("Package: "))
-        line = f"deb [trusted=yes] copy:{folder} ./"
-        return self._cpu("mmdebstrap", *words, f"--include={','.join(names)}", "stable", "/dev/null", line)
+        return self._peer(peers.mmdebstrap(self.data, self.debs(), packed))
 
-    def _packed_again(self, packed: str) -> list[str]:
-        """Return the packages, packed by dpkg-deb with another compression."""
-        folder = self.data / f"packages-{packed}"
-        folder.mkdir(exist_ok=True)
-        for deb in self.debs():
-            with tempfile.TemporaryDirectory(dir=self.data) as room:
-                subprocess.run(["dpkg-deb", "--raw-extract", deb, f"{room}/x"], check=True)
-                words = ["dpkg-deb", f"-Z{packed}", "--build", f"{room}/x", str(folder / Path(deb).name)]
-                subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-        return sorted(map(str, folder.glob("*.deb")))
+    def _mkosi(self) -> float:
+        return self._peer(peers.mkosi(self.data, self.debs(), self._room(), LEVEL))
+
+    def _dpkg_and_tar(self) -> float:
+        return self._peer(peers.unpacked_and_packed(self.debs(), self._room(), LEVEL))
 
     def _dpkg(self) -> float:
-        room = tempfile.mkdtemp(dir=self._aside())
-        script = 'for deb; do sha256sum "$deb"; dpkg-deb -x "$deb" .; done; find . -type f -print0 | xargs -0 sha256sum'
-        return self._cpu("sh", "-c", f"{{ {script}; }} > /dev/null", "sh", *self.debs(), cwd=room)
+        return self._peer(peers.unpacked_and_hashed(self.debs(), self._room()))
+
+    def _peer(self, work: peers.Work) -> float:
+        return self._cpu(*work.words, cwd=work.folder)
+
+    def _room(self) -> str:
+        return tempfile.mkdtemp(dir=self._aside())
 
     def _import(self, source: Path | None) -> float:
         self._set_aside(self.data / "again")
@@ -312,19 +308,6 @@ def _run(folder: Path, program: str, *words: str) -> None:
         sys.exit(f"{program} {' '.join(words[:3])}: ended with {done.returncode}")
 
 
-def _write_repository(folder: Path, debs: Iterable[str]) -> None:
-    folder.mkdir()
-    records: list[str] = []
-    for deb in debs:
-        name = Path(deb).name  # its digest
-        shutil.copyfile(deb, folder / name)
-        said = subprocess.run(["dpkg-deb", "-f", deb], capture_output=True, text=True, check=True).stdout
-        data = Path(deb).read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        records.append(f"{said}Filename: ./{name}\nSize: {len(data)}\nSHA256: {digest}\n")
-    (folder / "Packages").write_text("\n".join(records))
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
@@ -358,7 +341,7 @@ def main() -> None:
         for number in range(rounds):
             for name, row in rows.items():
                 if number == 0 or not row.is_slow:
-                    figures[name].append(row.work())
+                    figures[name].append(told(name, row.work()))
     finally:
         bench.clear()
     what = f"{len(bench.debs())} packages, level {LEVEL}, {rounds} {'round' if rounds == 1 else 'rounds'}"

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.plots import draw_lines
+from bench.telling import told
 from bench.warm_bench import NEW, Bench, changeable, opened, small
 
 SIZES: Final = (10, 100, 1_000, 5_000)
@@ -75,7 +76,7 @@ def main() -> None:
             made = opened(Path(temporary) / str(size), small(size))
             bench = Bench("measured", NEW, made, Path(temporary))
             for name, took in measured(bench, asked.rounds):
-                seconds.setdefault(name, [[] for _ in asked.sizes])[place].append(took)
+                seconds.setdefault(name, [[] for _ in asked.sizes])[place].append(told(f"{size:,} stars, {name}", took))
     medians = {name: [statistics.median(took) for took in of] for name, of in seconds.items()}
     print(f"{'stars':34}" + "".join(f"{size:>18,}" for size in asked.sizes))
     for name, of in medians.items():

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from bench.telling import told
 from bench.warm_bench import NEW, Bench, opened, small
 from fakes.galaxies import StarSpec
 
@@ -60,6 +61,7 @@ def measured(benches: dict[str, list[Bench]], jobs: list[int], rounds: int) -> S
                 for bench in of:
                     bench.set_aside("home/store", "image/out")
                     took = bench.run("build", "--jobs", str(workers)) + reaped()
+                    told(f"{kind}, {bench.name}, workers {workers}", took)
                     out.setdefault((kind, bench.name, workers), []).append(took)
     return out
 

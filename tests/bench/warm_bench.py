@@ -32,6 +32,7 @@ from typing import Final
 
 from bench import cold_bench
 from bench.plots import Bar, draw
+from bench.telling import told
 from cosmos.limits import MIB
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -221,7 +222,7 @@ def measure(
     """Fill `out` with the seconds of every row, by the name of the checkout."""
 
     def note(row: str, bench: Bench, seconds: float) -> None:
-        out.setdefault(row, {}).setdefault(bench.name, []).append(seconds)
+        out.setdefault(row, {}).setdefault(bench.name, []).append(told(f"{row} ({bench.name})", seconds))
 
     for bench in benches:
         note("freeze, first", bench, bench.run("freeze"))
