@@ -16,6 +16,7 @@ from fakes.programs import Cosmos, Outcome
 
 pytest_plugins = [
     "pytester",
+    "plugins.in_memory",
     "plugins.made_once",
     "plugins.not_tried",
     "plugins.objectives",
