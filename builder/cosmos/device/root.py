@@ -84,7 +84,7 @@ class LiveRoot:
     @property
     def option(self) -> str:
         """The option `--root` for a command in a hint; an empty text for the running system."""
-        return "" if self.path == Path("/") else f" --root {self.path}"
+        return "" if self.path == Path("/") else f" --root {quoted(self.path)}"
 
     def pasted(self, path: TreePath, end: str = "") -> str:
         """Return `path` and `end` as a word of a command in a hint: the name that this machine has for it."""
