@@ -43,7 +43,8 @@ def delta(
     """Make the delta from the release OLD to the release NEW: a signed file for `cosmos apply`.
 
     It has a patch for each star that changed, or the whole star where that is smaller. Nothing that the old image has,
-    or that the new image gives, is in it. With --simulate, several OLD releases are compared.
+    or that the new image gives, is in it. With --simulate, several OLD releases are compared. Neither way verifies a
+    signature of OLD or NEW: `cosmos verify` does.
     """
     if len(releases) < 2:
         raise click.UsageError("name two releases: OLD and NEW")
