@@ -123,17 +123,34 @@ def test_commands_on_a_system_name_its_root(system: Path, cosmos: Cosmos, tmp_pa
         assert read[-2:] == ["--root", str(system)]
 
 
+def take_stars(system: Path, cosmos: Cosmos, tmp_path: Path, star: StarSpec) -> None:
+    """Let the system take `star` from a galaxy."""
+    galaxy = make_galaxy(tmp_path / "galaxy", "core", [star], make_signers())
+    trust = make_signers().write_trust(tmp_path / "trust.toml")
+    cosmos("trust", "init", trust, "--sha256", Digest.of(trust.read_bytes()), "--root", system).ok()
+    cosmos("add-galaxy", "core", galaxy.path, "--root", system).ok()
+
+
 def test_a_star_that_no_galaxy_has_is_told_on_a_system_with_any_name(
     system: Path, cosmos: Cosmos, tmp_path: Path
 ) -> None:
     """Braces in the folder's name are no field of a template."""
-    galaxy = make_galaxy(tmp_path / "galaxy", "core", [TOOL], make_signers())
-    trust = make_signers().write_trust(tmp_path / "trust.toml")
-    cosmos("trust", "init", trust, "--sha256", Digest.of(trust.read_bytes()), "--root", system).ok()
-    cosmos("add-galaxy", "core", galaxy.path, "--root", system).ok()
+    take_stars(system, cosmos, tmp_path, TOOL)
     told = hint(cosmos("install", "nowhere", "--root", system).fails(3)).partition(": ")
     assert told[0] == "to add a galaxy that has nowhere"
     assert read_by_a_shell(told[2], tmp_path)[-2:] == ["--root", str(system)]
+
+
+def test_a_file_in_the_way_is_moved_by_the_hint(system: Path, cosmos: Cosmos, tmp_path: Path) -> None:
+    name = "usr/lib/it's a\\x2db"
+    take_stars(system, cosmos, tmp_path, StarSpec("unit", files={name: b"ours"}))
+    (system / "usr/lib").mkdir(parents=True)
+    (system / name).write_text("mine")
+    command = hint(cosmos("install", "unit", "--root", system).fails(3)).partition(": ")[2]
+    assert read_by_a_shell(command, tmp_path) == ["mv", str(system / name), f"{system / name}.old"]
+    subprocess.run(["sh", "-euc", command], cwd=tmp_path, check=True, timeout=60)
+    cosmos("install", "unit", "--root", system).ok()
+    assert ((system / name).read_text(), (system / f"{name}.old").read_text()) == ("ours", "mine")
 
 
 def test_a_secret_file_that_others_may_read_is_closed_by_the_hint(
