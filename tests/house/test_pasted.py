@@ -31,6 +31,7 @@ NEED_NONE: Mapping[str, Sequence[str]] = {
         "star.name",
         "asked.name",
         "newer.galaxy",
+        "problem.star",
         "cli.cosmos.remove: name",
         "device.choose: name",
         "device.choose_update: name",
@@ -202,8 +203,10 @@ class Judge:
 
 
 def _is_hint(node: ast.AST) -> bool:
-    """Return whether a hint is made here: `hint=…`, or an assignment to a name such as `hint`."""
+    """Return whether a hint is made here: `hint=…`, an assignment to such a name, or words that are joined."""
     match node:
+        case ast.GeneratorExp():
+            return True
         case ast.keyword(arg=name) | ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
             return name is not None and "hint" in name
     return False
@@ -245,6 +248,7 @@ def test_every_value_in_a_command_is_quoted_or_needs_no_quoting(modules: tuple) 
         'hint = f"chmod 600 {path}"',
         'say(f"to see it: cosmos show{option_of(root)}")',
         'error = Malformed(a, b, hint=f"leave out --var {name}=VALUE")',
+        'text = " ".join(f"--whole {one}" for one in names)',
         'text = f" --root {root}"',
         'hint = f"{command} {path}"',
         'hint = f"rm {path!r}"',
