@@ -162,12 +162,13 @@ def likely_cause(error: OSError) -> str | None:
 
 
 def quoted(path: object) -> str:
-    """Return a path as one word of a shell's command line, for a hint that is pasted.
+    """Return a path as one word of a shell's command line, for a hint that is pasted; never as an option.
 
-    >>> quoted("a b"), quoted("out/x-1"), quoted("~")
-    ("'a b'", 'out/x-1', "'~'")
+    >>> quoted("a b"), quoted("out/x-1"), quoted("~"), quoted("-rf")
+    ("'a b'", 'out/x-1', "'~'", './-rf')
     """
     text = str(path)
+    text = f"./{text}" if text.startswith("-") else text
     is_plain = text != "" and all((one.isascii() and one.isalnum()) or one in "/._-+=:,@%" for one in text)
     return text if is_plain else "'" + text.replace("'", "'\"'\"'") + "'"
 

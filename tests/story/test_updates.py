@@ -153,6 +153,18 @@ def test_a_simulation_has_the_sizes_of_each_way(update: Update, delta: Path, cos
         assert "leave --whole and --installed out" in refused.err, "the numbers would be those of another delta"
 
 
+def test_the_help_says_that_a_delta_is_made_of_releases_whose_signatures_nobody_verified(
+    update: Update, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    shutil.copytree(update.new, tmp_path / "new")
+    shutil.copy(update.old / "RELEASE.json.dsse", tmp_path / "new")  # it signs another release
+    words = ("delta", update.old, tmp_path / "new")
+    cosmos(*words, "--simulate").ok()
+    cosmos(*words, "-o", tmp_path / "delta", "--key", update.secret_key).ok()
+    assert "Neither way verifies a signature of OLD or NEW" in " ".join(cosmos("delta", "--help").ok().out.split())
+    cosmos("verify", tmp_path / "new", "--key", update.public_key).fails(4)
+
+
 def test_a_delta_is_never_larger_than_the_release_even_if_everything_changed(
     cosmos: Cosmos, succeed: Callable[..., None], tmp_path: Path
 ) -> None:

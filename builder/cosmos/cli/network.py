@@ -53,7 +53,7 @@ def _netrc(environ: Mapping[str, str]) -> Netrc | None:
         return None
     try:
         with open_plain(file) as stream:
-            demand_unreadable(os.fstat(stream.fileno()).st_mode, str(file))
+            demand_unreadable(os.fstat(stream.fileno()).st_mode, str(file), file)
             return Netrc.parse(read_within(stream, MAX_NETRC_BYTES), str(file))
     except OSError as error:
         raise _unreadable(file, _NETRC, error) from error

@@ -245,9 +245,9 @@ class Apt:
                 raise busy(self.state.lists)
             time.sleep(1)
         problems = [line for line in said if line.startswith(("W: Failed", "E: ", "W: GPG", "W: The repository"))]
-        self._demand_lists(last)
+        self._demand_lists(self.state.in_words_of_the_host(last))
         for line in problems[:_MAX_WARNINGS]:
-            self._reporter.warn(f"apt: {line[3:].strip()}")
+            self._reporter.warn(self.state.in_words_of_the_host(f"apt: {line[3:].strip()}"))
         fresh = FRESH_SECONDS if not problems and status == 0 else _RETRY_SECONDS
         write_durably(self.state.updated, str(self._now - FRESH_SECONDS + fresh).encode())
 
@@ -365,7 +365,7 @@ class Apt:
 
     def _answer(self, program: str, *words: str) -> bytes:
         argv = [self._program(program), *words]
-        with locked(self.state.folder, "shared"):
+        with locked(self.state.folder, "shared"), self.state.naming_sources():
             return run_program(argv, env=self.state.environment, timeout_seconds=_ASK_SECONDS, where="apt")
 
     def _program(self, name: str) -> str:

@@ -75,7 +75,7 @@ INSTALL_APT: Final = "this needs Debian's apt: run it on Debian, Ubuntu or in a 
 class AptState:
     """A private folder that is ready. `warnings` name the sources that are left out, with the reason.
 
-    Without a `suite`, packages come from the suites in the host's sources.
+    Without a `suite`, packages come from the suites in the host's sources. `copied` has the file that each copy is of.
     """
 
     folder: Path
@@ -83,6 +83,7 @@ class AptState:
     suite: Suite | None
     environment: Mapping[str, str]
     warnings: tuple[str, ...]
+    copied: Mapping[str, Path]
 
     @property
     def where(self) -> str:
@@ -108,6 +109,21 @@ class AptState:
     def has_lists(self) -> bool:
         """Whether the folder holds any index of packages."""
         return any(self.lists.glob("*_Packages*"))
+
+    def in_words_of_the_host(self, said: str) -> str:
+        """Return what apt said with each file of sources by its own path: apt knows its copy alone."""
+        for copy, file in self.copied.items():
+            said = said.replace(copy, str(file))
+        return said
+
+    @contextlib.contextmanager
+    def naming_sources(self) -> Iterator[None]:
+        """Let an error of a program of apt name the files of sources by their own paths. Raises it again."""
+        try:
+            yield
+        except WorldFailed as error:
+            error.problem = self.in_words_of_the_host(error.problem)
+            raise
 
     def code_names(self) -> frozenset[str]:
         """Return the code names that the archives' signed indexes give themselves."""
@@ -141,10 +157,11 @@ def prepared_state(
     for name in ("lists/partial", "cache/archives/partial", "sources.list.d", "debs", "none"):
         make_folder(folder / name)
     with locked(folder, "alone"):
-        files, warnings = _read_sources([named] if named is not None else _source_files(places))
+        files, own, warnings = _read_sources([named] if named is not None else _source_files(places))
         if suite is not None and named is None:
             files, warnings = _of_suite(files, suite)
-        if _replace_sources(folder / "sources.list.d", files):
+        copies = folder / "sources.list.d"
+        if _replace_sources(copies, files):
             (folder / _UPDATED).unlink(missing_ok=True)
         _made_the_same(folder / "apt.conf", settings.encode())
         _made_the_same(folder / "status", b"")
@@ -154,6 +171,7 @@ def prepared_state(
         suite=suite,
         environment={**plain, "APT_CONFIG": str(folder / "apt.conf")},
         warnings=warnings,
+        copied={str(copies / name): own[name] for name in files if name in own},
     )
 
 
@@ -169,7 +187,7 @@ def verified_sources(text: str, file_name: str) -> tuple[str, tuple[str, ...]]:
     for part in parts:
         live = "\n".join(line for line in part.split("\n") if not line.lstrip().startswith("#"))
         if _UNVERIFIED.search(live):
-            left_out.append(f"{file_name}: {' '.join(live.split())[:160]}")
+            left_out.append(" ".join(live.split())[:160])
         else:
             kept.append(part)
     return ("\n\n" if is_deb822 else "\n").join(kept), tuple(left_out)
@@ -198,9 +216,13 @@ def busy(folder: Path) -> WorldFailed:
     return WorldFailed(str(folder), "another cosmos is at work here and holds the lock", hint=hint)
 
 
-def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the verified sources by file name, and warnings about the others; raises `WorldFailed` if none is left."""
+def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], dict[str, Path], tuple[str, ...]]:
+    """Return the verified sources and their files by the name of the copy, and warnings about what is left out.
+
+    Raises `WorldFailed` if no file is left.
+    """
     found: dict[str, str] = {}
+    own: dict[str, Path] = {}
     warnings: list[str] = []
     for file in files:
         try:
@@ -213,14 +235,15 @@ def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], tuple[str, ...
             if _APT_READS.fullmatch(file.name)
             else f"named{'.sources' if file.suffix == '.sources' else '.list'}"
         )
+        own[name] = file
         found[name], unverified = verified_sources(text, name)
-        warnings += [f"{_LEFT_OUT}: {one}" for one in unverified]
+        warnings += [f"{_LEFT_OUT}: {file.name}: {one}" for one in unverified]
     if not found:
         reason = f":\n{warnings[0]}" if warnings else ""
         raise WorldFailed(
             "apt", f"the host has no sources of packages{reason}", hint="add one to /etc/apt/sources.list.d"
         )
-    return found, tuple(warnings)
+    return found, own, tuple(warnings)
 
 
 def _of_suite(files: Mapping[str, str], suite: Suite) -> tuple[dict[str, str], tuple[str, ...]]:

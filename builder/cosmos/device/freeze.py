@@ -26,7 +26,7 @@ from cosmos.device.settings import read_settings
 from cosmos.device.system import STATE_FOLDER, demand_system, read_universe
 from cosmos.device.vouching import as_writer, system_judge
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, NoSolution, WorldFailed
+from cosmos.errors import CosmosError, NoSolution, WorldFailed, quoted
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
 from cosmos.model.installed_entry import newest_recorded
@@ -69,7 +69,7 @@ def freeze_system(root: LiveRoot, reporter: Reporter, network: Network = DIRECT,
     demand_system(root)
     with at_work(root):
         if standing_of_journal(root) != "idle":
-            hint = f"finish or undo it first: cosmos install --root {root.path}"
+            hint = f"finish or undo it first: cosmos install --root {quoted(root.path)}"
             raise WorldFailed(str(root.path), f"{change_words(changing_command(root))} was cut off", hint=hint)
         return _frozen(root, reporter, network, offline=offline)
 
@@ -135,7 +135,7 @@ def _not_pinned(
     unknown = next((galaxy for galaxy in sorted(away) if galaxy not in opened.order), None)
     hint = f"mount or connect the galaxies, then run it again; to list them: cosmos list-galaxies{option}"
     if unknown is not None:
-        hint = f"cosmos add-galaxy {unknown} URL{option} (a lock needs the statements of its stars)"
+        hint = f"cosmos add-galaxy {quoted(unknown)} URL{option} (a lock needs the statements of its stars)"
     elif not any(isinstance(failure, WorldFailed) for failure in opened.failures.values()):  # every galaxy is there
         ways_out = (problem.hint for problem in (*problems, *opened.failures.values()) if problem.hint)
         hint = next(ways_out, f"to see what its galaxy has now: cosmos show STAR{option}")

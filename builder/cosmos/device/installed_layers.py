@@ -17,7 +17,7 @@ from cosmos.content import Content, content_digest
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import read_universe
 from cosmos.digest import Digest
-from cosmos.errors import Differs, Malformed, WorldFailed
+from cosmos.errors import Differs, Malformed, WorldFailed, quoted
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.delta import DeltaHead, KeptLayers
 from cosmos.model.installed_entry import LINKS, InstalledEntry
@@ -150,7 +150,7 @@ class InstalledLayers:
         return content
 
     def _hint(self, layers: Iterable[str]) -> str:
-        stars = " ".join(f"--whole {self._names.get(name, name)}" for name in layers)
+        stars = " ".join(f"--whole {quoted(self._names.get(name, name))}" for name in layers)
         return f"use the old image (--from OLD); or the delta's maker carries them whole: delta --installed {stars}"
 
 

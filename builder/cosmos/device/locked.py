@@ -25,7 +25,7 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.device.system import TRUST_PATH
 from cosmos.device.system_library import installed_candidate
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import NoSolution, Refused, quoted
 from cosmos.keyring.anchors import earlier_roots
 from cosmos.model.facts import Facts
 from cosmos.model.image import GalaxySource
@@ -175,7 +175,7 @@ def _asked(locked: LockedGalaxy, known: Mapping[GalaxyName, GalaxySource], optio
         raise NoSolution(
             locked.name,
             f"the lock takes stars from this galaxy, and config.toml has {', '.join(known) or 'no galaxy'}",
-            hint=f"cosmos add-galaxy {locked.name} {locked.url}{option}",
+            hint=f"cosmos add-galaxy {locked.name} {quoted(locked.url)}{option}",
         )
     if locked.allow_unsigned and not asked.allow_unsigned:
         raise Refused(

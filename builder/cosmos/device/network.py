@@ -33,7 +33,7 @@ def _netrc(root: LiveRoot, path: TreePath) -> Callable[[], Netrc]:
         with root.stream(path, max_bytes=MAX_NETRC_BYTES) as stream:
             if stream is None:
                 raise _missing(path)
-            demand_unreadable(os.fstat(stream.fileno()).st_mode, shown(path))
+            demand_unreadable(os.fstat(stream.fileno()).st_mode, shown(path), root.path / os.fsdecode(path))
             return Netrc.parse(read_within(stream, MAX_NETRC_BYTES), shown(path))
 
     return read

@@ -15,7 +15,7 @@ from cosmos.device.network import system_network
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.device.system import TRUST_PATH
-from cosmos.errors import CosmosError, Refused
+from cosmos.errors import CosmosError, Refused, quoted
 from cosmos.keyring.catching_up import catch_up
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
@@ -66,7 +66,7 @@ def take_newer(
         raise Refused(
             shown(TRUST_PATH),
             f"is version {trust.roots.version}, and galaxy {found.galaxy} carries {news}",
-            hint=f"cosmos trust update {found.carrier.address}{root.option}",
+            hint=f"cosmos trust update {quoted(found.carrier.address)}{root.option}",
         )
     done = catch_up(system_anchor(root), chain_of_galaxy(found.carrier), SystemState(root))
     versions = ", ".join(map(str, done.taken))

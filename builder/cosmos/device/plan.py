@@ -271,7 +271,7 @@ class Plan:
             raise NoSolution(
                 shown(path),
                 f"{star} brings it, but it is there already and belongs to no star",
-                hint=f"if you do not need it: mv {self._root.pasted(path)} {self._root.pasted(path, '.old')}",
+                hint=f"if you do not need it: mv {self._root.pasted(path)} {self._root.pasted(path, b'.old')}",
             )
 
     def _is_leaving_folder(self, path: TreePath) -> bool:

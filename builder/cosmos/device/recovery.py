@@ -32,7 +32,7 @@ from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.device.system import JOURNAL_FOLDER, JOURNAL_PATH, NEXT_UNIVERSE_PATH, universe_bytes
 from cosmos.device.turned_folders import TurnedFolders, turn_of
 from cosmos.digest import Digest
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, quoted
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
 from cosmos.model.changes import Identity, Place, Remove, Replace, SetAttributes
 from cosmos.model.journal import JournalDocument, Step, beside, change_words, prepared_line
@@ -138,7 +138,7 @@ def _demand_mounted(root: LiveRoot, document: JournalDocument) -> None:
                 shown(mount),
                 f"was mounted when {change_words(document.command)} began, which was cut off, and nothing is mounted "
                 "there now",
-                hint=f"mount it, then: cosmos install --root {root.path}",
+                hint=f"mount it, then: cosmos install --root {quoted(root.path)}",
             )
     own = {step.change.path for step in document.steps if _is_of_folder(step)}
     for parent in sorted({step.change.path.parent for step in document.steps} - own):
@@ -146,7 +146,8 @@ def _demand_mounted(root: LiveRoot, document: JournalDocument) -> None:
             raise WorldFailed(
                 shown(parent),
                 f"is not there, but {change_words(document.command)} was cut off with files in it",
-                hint=f"mount what belongs there, or make the folder again; then: cosmos install --root {root.path}",
+                hint="mount what belongs there, or make the folder again; then: "
+                f"cosmos install --root {quoted(root.path)}",
             )
 
 

@@ -84,11 +84,17 @@ class LiveRoot:
     @property
     def option(self) -> str:
         """The option `--root` for a command in a hint; an empty text for the running system."""
-        return "" if self.path == Path("/") else f" --root {self.path}"
+        return "" if self.path == Path("/") else f" --root {quoted(self.path)}"
 
-    def pasted(self, path: TreePath, end: str = "") -> str:
-        """Return `path` and `end` as a word of a command in a hint: the name that this machine has for it."""
-        return quoted(f"{'' if self.path == Path('/') else self.path}{shown(path)}{end}")
+    def pasted(self, path: TreePath, end: bytes = b"") -> str:
+        """Return `path` and `end` as a word of a command in a hint: the name that this machine has for it.
+
+        A name with a control character stands there as it is shown: it could break the line that is pasted.
+        """
+        whole = TreePath(bytes(path) + end)
+        name = os.fsdecode(whole)
+        place = f"/{name}" if name.isprintable() else shown(whole)
+        return quoted(f"{'' if self.path == Path('/') else self.path}{place}")
 
     @property
     def keeps_owners(self) -> bool:

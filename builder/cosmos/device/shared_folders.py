@@ -144,7 +144,7 @@ def _demand_empty(
 
 
 def _left_inside(root: LiveRoot, path: TreePath, folder: TreePath, star: StarName) -> NoSolution:
-    away = root.pasted(folder, f".{TreePath(path.name).text}.old")
+    away = root.pasted(folder, b".%b.old" % path.name)
     return NoSolution(
         shown(path),
         f"{star} brings a file or link in place of the folder {shown(folder)}, in which this is: no star has it, or "

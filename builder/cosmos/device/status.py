@@ -14,7 +14,7 @@ from cosmos.device.settings import read_settings
 from cosmos.device.system import TRUST_PATH, read_universe, trust_bytes
 from cosmos.device.trusted import InstalledTrust, judge_installed
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, Malformed
+from cosmos.errors import CosmosError, Malformed, quoted
 from cosmos.model.installed_entry import configuration, recorded_bytes
 from cosmos.model.lock import LockedTrust
 from cosmos.model.settings import Settings
@@ -74,7 +74,7 @@ def system_status(root: LiveRoot) -> SystemStatus:
 
 def trust_advice(status: SystemStatus) -> str:
     """Return the advice for a system that has accepted no trust document."""
-    option = "" if status.root == "/" else f" --root {status.root}"
+    option = "" if status.root == "/" else f" --root {quoted(status.root)}"
     return f"{shown(TRUST_PATH)} is not there: cosmos trust init FILE --sha256 DIGEST{option}"
 
 

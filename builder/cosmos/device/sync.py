@@ -37,7 +37,7 @@ from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_system, read_universe
 from cosmos.device.vouching import as_writer, system_judge
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import NoSolution, Refused, quoted
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import GalaxyName
@@ -212,7 +212,7 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
         raise NoSolution(
             wanted.origins[0],
             f"--from takes one galaxy, got {len(chosen)}",
-            hint=f"cosmos sync GALAXY --from {wanted.origins[0]}{option}",
+            hint=f"cosmos sync GALAXY --from {quoted(wanted.origins[0])}{option}",
         )
     return chosen
 

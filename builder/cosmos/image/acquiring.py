@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from cosmos.errors import NoSolution, Refused, of_star
+from cosmos.errors import NoSolution, Refused, of_star, quoted
 from cosmos.image.newer_trust import demand_newest_trust
 from cosmos.image.world import World
 from cosmos.model.facts import Facts
@@ -107,7 +107,8 @@ class Judge:
                 raise TrustedNoLonger(
                     name,
                     f"was valid when it was locked, but is not trusted now: {error}",
-                    hint=f"cosmos freeze --upgrade chooses another; to take it all the same: --accept-revoked {name}",
+                    hint="cosmos freeze --upgrade chooses another; to take it all the same: "
+                    f"--accept-revoked {quoted(name)}",
                 ) from None
             self.accepted[name] = str(error)
             self._world.reporter.warn(f"{name}: is not trusted now, but you accepted it by name: {error}")
@@ -119,7 +120,7 @@ class Judge:
             raise NoSolution(
                 name,
                 "need not be accepted: it is trusted, or not in the lock",
-                hint=f"leave out --accept-revoked {name}",
+                hint=f"leave out --accept-revoked {quoted(name)}",
             )
 
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from cosmos.digest import Digest
-from cosmos.errors import Faults, Malformed, NoSolution
+from cosmos.errors import Faults, Malformed, NoSolution, quoted
 from cosmos.image.given_values import NOTHING_GIVEN, GivenValues
 from cosmos.image.joining import Joined, document_of, read_joined, written
 from cosmos.image.outputs.formats import Output, read_outputs
@@ -146,7 +146,7 @@ def read_lock_bytes(definition: Definition) -> bytes:
     """Return the exact bytes of the image's lock; raises `NoSolution` if there is no lock, or `Malformed`."""
     file = definition.lock_file
     if not is_there(file):
-        raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
+        raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {quoted(definition.folder)}")
     return read_bounded(file, MAX_LOCK_BYTES)
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from cosmos.durable import write_durably
-from cosmos.errors import CosmosError, Malformed, Refused
+from cosmos.errors import CosmosError, Malformed, Refused, quoted
 from cosmos.image.definition import Definition
 from cosmos.image.freeze import FrozenLock, PreparedLock
 from cosmos.image.world import World
@@ -124,4 +124,4 @@ def _line(name: StarName, limit: Constraint) -> str:
 def _by_hand(definition: Definition, name: StarName, limit: Constraint | None) -> CosmosError:
     hint = f"take {name} out of [stars] in it" if limit is None else f"write below [stars] in it: {_line(name, limit)}"
     problem = "[stars] has a form that is not edited here: expected a table with one wish a line"
-    return Malformed(str(definition.file), problem, hint=f"{hint}; then: cosmos freeze {definition.folder}")
+    return Malformed(str(definition.file), problem, hint=f"{hint}; then: cosmos freeze {quoted(definition.folder)}")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cosmos.errors import Differs, Refused
+from cosmos.errors import Differs, Refused, quoted
 from cosmos.image.definition import Definition, read_lock
 from cosmos.image.outputs.formats import level_of
 from cosmos.image.resolution import Upgrade, resolution
@@ -113,7 +113,7 @@ def check(definition: Definition) -> Lock:
             str(definition.lock_file),
             "no longer fits its image definition",
             differences=found,
-            hint=f"cosmos freeze {definition.folder}",
+            hint=f"cosmos freeze {quoted(definition.folder)}",
         )
     return lock
 
@@ -168,6 +168,7 @@ def _demand_not_exchanged(old: Lock | None, new: Lock, upgrade: Upgrade, folder:
             raise Refused(
                 star.id,
                 problem,
-                hint=f"ask the galaxy's owner; to take the new archive: cosmos freeze {folder} --upgrade {star.name}",
+                hint="ask the galaxy's owner; to take the new archive: "
+                f"cosmos freeze {quoted(folder)} --upgrade {star.name}",
             )
         reporter.warn(f"{star.id}: {problem}")

@@ -11,7 +11,7 @@ the galaxy's keys have signed, not a clock: docs/decisions/0049.
 
 from __future__ import annotations
 
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import NoSolution, Refused, quoted
 from cosmos.image.world import World
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy
@@ -82,10 +82,10 @@ def _as_of(date: str, galaxy: OpenGalaxy, roots: TrustRoots) -> OpenGalaxy:
         raise found
     if found is None and early:
         problem = f"what it had on {date} lies below the floor of {early + 1} that trust.toml sets"
-        raise Refused(f"galaxy {galaxy.name}", problem, hint=f"name a later date: --as-of {dates[late]}")
+        raise Refused(f"galaxy {galaxy.name}", problem, hint=f"name a later date: --as-of {quoted(dates[late])}")
     if found is None:
         problem = f"had no index on {date}: its first one is of {dates[late]}"
-        raise NoSolution(f"galaxy {galaxy.name}", problem, hint=f"name a later date: --as-of {dates[late]}")
+        raise NoSolution(f"galaxy {galaxy.name}", problem, hint=f"name a later date: --as-of {quoted(dates[late])}")
     return OpenGalaxy(galaxy.asked, galaxy.source, found, roots)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.durable import write_durably
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import Malformed, WorldFailed, quoted
 from cosmos.image.scaffolds import SCAFFOLDS, Scaffold
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
 from cosmos.limits import MAX_INDEX_BYTES
@@ -34,7 +34,7 @@ def galaxy_of_home(home: Path, folder: Path) -> tuple[str, str]:
             str(folder),
             f"there is no galaxy to take a kernel and tools from: {galaxy} is missing",
             hint="in a clone of the repository, make image makes one; or name another: "
-            f"cosmos new {folder} --galaxy NAME PATH-OR-URL",
+            f"cosmos new {quoted(folder)} --galaxy NAME PATH-OR-URL",
         )
     name = GalaxyIndex.parse(read_bounded(index, MAX_INDEX_BYTES), str(index)).name
     return str(name), os.path.relpath(real(galaxy), real(folder))

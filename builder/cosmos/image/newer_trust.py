@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cosmos.errors import Refused
+from cosmos.errors import Refused, quoted
 from cosmos.image.world import World
 from cosmos.staging.carried_trust import carried_by_galaxy
 from cosmos.staging.source import Source
@@ -32,5 +32,5 @@ def demand_newest_trust(world: World, sources: Iterable[Source]) -> None:
             raise Refused(
                 f"galaxy {source.galaxy}",
                 f"carries {carried.news(world.pinned)}; this home has version {accepted.version}",
-                hint=f"cosmos trust update {carried.address}",
+                hint=f"cosmos trust update {quoted(carried.address)}",
             )

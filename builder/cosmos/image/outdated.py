@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from cosmos.errors import CosmosError, NoSolution
+from cosmos.errors import CosmosError, NoSolution, quoted
 from cosmos.image.definition import Definition
 from cosmos.image.resolution import Resolution, resolution
 from cosmos.image.world import World
@@ -80,7 +80,7 @@ def outdated(definition: Definition, world: World) -> Outdated:
     """
     found = resolution(definition, world, "all")
     if found.seen is None:
-        raise NoSolution(str(definition.lock_file), "is not there", hint=f"cosmos freeze {definition.folder}")
+        raise NoSolution(str(definition.lock_file), "is not there", hint=f"cosmos freeze {quoted(definition.folder)}")
     roots = world.roots(signed=False)
     were = {galaxy.name: galaxy.seq for galaxy in found.seen.galaxies}
     return Outdated(

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
-from cosmos.errors import Malformed, NoSolution, Refused
+from cosmos.errors import Malformed, NoSolution, Refused, quoted
 from cosmos.globs import unused
 from cosmos.image.definition import Definition
 from cosmos.image.outputs.initramfs import Initramfs
@@ -58,7 +58,7 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes, envelo
         payload_type=LOCK_TYPE,
         keys=roots.keys("release"),
         threshold=roots.threshold("release"),
-        hint=f"image.toml demands a signed lock: cosmos freeze {definition.folder} --sign RELEASE.key",
+        hint=f"image.toml demands a signed lock: cosmos freeze {quoted(definition.folder)} --sign RELEASE.key",
         allow_unsigned=not demanded,
         max_bytes=MAX_SIGNED_BYTES,
         revoked=roots.revoked_keys("release"),

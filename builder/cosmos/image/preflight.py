@@ -9,7 +9,7 @@ from typing import Final
 
 from cosmos.canon import Json
 from cosmos.durable import demand_writable
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import Malformed, NoSolution, quoted
 from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import level_of
@@ -141,18 +141,18 @@ def fresh_lock(definition: Definition, data: bytes, world: World) -> tuple[Lock,
         raise NoSolution(
             str(definition.lock_file),
             f"is stale: {'; '.join(stale)}",
-            hint=f"cosmos freeze {definition.folder}",
+            hint=f"cosmos freeze {quoted(definition.folder)}",
         )
     judged = demand_right(lock, definition.lock_file)
     for star in lock.stars:
         if star.facts is not None:  # a lock of version 1 does not say it
-            hint = f"cosmos freeze {definition.folder} --upgrade {star.name}"
+            hint = f"cosmos freeze {quoted(definition.folder)} --upgrade {star.name}"
             demand_reader(star.name, star.version, star.facts, hint)
     if lock.build.layer_format != LAYER_FORMAT:
         raise NoSolution(
             str(definition.lock_file),
             f"pins layer format {lock.build.layer_format}, but this cosmos writes {LAYER_FORMAT}",
-            hint=f"build with cosmos {lock.build.cosmos}, or cosmos freeze {definition.folder}",
+            hint=f"build with cosmos {lock.build.cosmos}, or cosmos freeze {quoted(definition.folder)}",
         )
     if lock.build.zstd != ZSTD_VERSION:
         world.reporter.warn(

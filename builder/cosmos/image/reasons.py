@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import Malformed, NoSolution, quoted
 from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
 from cosmos.image.template_folder import IMAGE_FILE, way_to_an_image
 from cosmos.limits import MAX_LOCK_BYTES
@@ -72,7 +72,9 @@ class Explained:
             if is_there(folder / LOCK_FILE):
                 file = folder / LOCK_FILE
                 return Lock.parse(read_bounded(file, MAX_LOCK_BYTES), str(file))
-        hint = f"cosmos freeze {self.place}" if is_there(folders[0] / IMAGE_FILE) else way_to_an_image(self.place)
+        hint = (
+            f"cosmos freeze {quoted(self.place)}" if is_there(folders[0] / IMAGE_FILE) else way_to_an_image(self.place)
+        )
         raise Malformed(str(self.place), f"has no {LOCK_FILE}", hint=hint)
 
     @cached_property
@@ -89,7 +91,7 @@ class Explained:
         star = self.stars.get(name)
         if star is None:
             near = nearest(name, sorted(map(str, self.stars)), _NEAR)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos tree {self.place}"
+            hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos tree {quoted(self.place)}"
             raise NoSolution(name, f"is not in the lock of {self.place}", hint=hint)
         chains, has_more = chains_to(name, self._wants)
         return StarReasons(star=star, chains=chains, has_more=has_more)
@@ -110,7 +112,7 @@ class Explained:
         if behind not in found and reader.has(behind):
             found.append(behind)
         if not found:
-            raise Malformed(str(image), f"has no /{wanted.text}", hint=f"cosmos ls {self.place}")
+            raise Malformed(str(image), f"has no /{wanted.text}", hint=f"cosmos ls {quoted(self.place)}")
         return tuple(self._owned(path, reader, image.parent) for path in found)
 
     def _owned(self, path: TreePath, reader: ImageReader, release: Path) -> PathReasons:

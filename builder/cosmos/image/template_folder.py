@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.nearest import nearest
 
 IMAGE_FILE: Final = "image.toml"
@@ -39,4 +39,4 @@ def way_to_an_image(path: Path) -> str:
     near = [str(file.parent) for below in ("*", "images/*") for file in sorted(folder.glob(f"{below}/{IMAGE_FILE}"))]
     if not near:
         return "cosmos new NAME makes a new image definition"
-    return f"did you mean {' or '.join(nearest(str(path), near) or near[:3])}?"
+    return f"did you mean {' or '.join(map(quoted, nearest(str(path), near) or near[:3]))}?"

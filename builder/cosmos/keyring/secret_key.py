@@ -16,7 +16,7 @@ from nacl import utils
 from nacl.signing import SigningKey
 
 from cosmos.durable import write_durably
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.errors import Malformed, Refused, WorldFailed, quoted
 from cosmos.keyring.key_file import SEED_BYTES, Head, opened, plain_document, sealed_document
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
@@ -160,4 +160,4 @@ def _demand_private(about: os.stat_result, path: Path) -> None:
         raise Refused(str(path), f"belongs to user {about.st_uid}, and you are {os.geteuid()}")
     mode = stat.S_IMODE(about.st_mode)
     if mode != _SECRET_MODE:
-        raise Refused(str(path), f"want mode 0600, got {mode:04o}", hint=f"chmod 600 {path}")
+        raise Refused(str(path), f"want mode 0600, got {mode:04o}", hint=f"chmod 600 {quoted(path)}")

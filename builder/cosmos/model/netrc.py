@@ -19,9 +19,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import field
+from pathlib import Path
 from typing import Final, Self
 
-from cosmos.errors import Malformed, Refused
+from cosmos.errors import Malformed, Refused, quoted
 from cosmos.limits import MAX_NETRC_BYTES
 from cosmos.records import dataclass
 
@@ -68,13 +69,13 @@ class Netrc:
         return next((login for login in self.logins if login.fits(scheme, host, port)), None)
 
 
-def demand_unreadable(mode: int, source: str) -> None:
-    """Raise `Refused` for the mode of a file that other users may read."""
+def demand_unreadable(mode: int, source: str, place: Path) -> None:
+    """Raise `Refused` for the mode of a file that other users may read. `place` is its path on this machine."""
     if mode & 0o077:
         raise Refused(
             source,
             f"holds passwords, and other users may read it (mode {mode & 0o7777:04o})",
-            hint=f"chmod 600 {source}",
+            hint=f"chmod 600 {quoted(place)}",
         )
 
 

@@ -45,7 +45,7 @@ import zstandard
 from cosmos.canon import Json, canonical_json
 from cosmos.content import FileRange, content_digest, pieces
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.errors import Malformed, Refused, WorldFailed, quoted
 from cosmos.limits import (
     FREE_INDEX_BYTES,
     KIB,
@@ -219,7 +219,7 @@ class ImageReader:
     def _file(self, path: TreePath) -> tuple[ImageLayer, LayerLine]:
         """Return the layer and the row that have a file's bytes."""
         if path not in self._owners:
-            raise Malformed(self.source, f"holds no /{path.text}", hint=f"cosmos ls {self.source}")
+            raise Malformed(self.source, f"holds no /{path.text}", hint=f"cosmos ls {quoted(self.source)}")
         layer, row = self._owners[path]
         line = row.line
         if line.kind == "symlink":

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.errors import Malformed, Refused, WorldFailed, quoted
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.release import RELEASE_FILE, Release, Subject
 from cosmos.process import RunningProgram, attend_program, find_program, outcome, start_program
@@ -207,7 +207,7 @@ def bootable_of(request: BootRequest) -> Bootable:
     arch, marker = release.external.get("arch"), request.marker or release.external.get("marker")
     if not isinstance(marker, str) or not marker.strip():
         raise Malformed(
-            RELEASE_FILE, "names no marker to wait for", hint=f"cosmos boot {request.release} --marker TEXT"
+            RELEASE_FILE, "names no marker to wait for", hint=f"cosmos boot {quoted(request.release)} --marker TEXT"
         )
     machine = MACHINES.get(str(arch))
     if machine is None:
@@ -300,8 +300,9 @@ def _for_another_machine(release: Path, arch: str) -> Malformed:
     return Malformed(
         RELEASE_FILE,
         problem,
-        hint=f"start it yourself (apt-get install {package}): {command} -m 1024 -nographic -kernel {release}/vmlinuz "
-        f"-initrd {release}/NAME.cpio.zst -append console={console}",
+        hint=f"start it yourself (apt-get install {package}): {command} -m 1024 -nographic "
+        f"-kernel {quoted(f'{release}/vmlinuz')} -initrd {quoted(f'{release}/NAME.cpio.zst')} "
+        f"-append console={console}",
     )
 
 

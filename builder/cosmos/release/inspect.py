@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import Malformed, WorldFailed, quoted
 from cosmos.globs import checked, matches_any
 from cosmos.links import TooManyLinks, followed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
@@ -62,7 +62,7 @@ def file_pieces(image: Path, path: str) -> Iterator[bytes]:
     found = leads_to(wanted, reader)
     if not reader.has(found):
         leads = f", the target of /{wanted.text}" if found != wanted else ""
-        raise Malformed(str(image), f"has no /{found.text}{leads}", hint=f"cosmos ls {image}")
+        raise Malformed(str(image), f"has no /{found.text}{leads}", hint=f"cosmos ls {quoted(image)}")
     yield from reader.file_pieces(found)
 
 
@@ -77,7 +77,7 @@ def open_image(image: Path) -> ImageReader:
     if not is_zstd:
         raise _no_image(image)
     if is_plain:
-        hint = f"an image is what cosmos build makes; to list an archive: tar --zstd -tf {image}"
+        hint = f"an image is what cosmos build makes; to list an archive: tar --zstd -tf {quoted(image)}"
         raise Malformed(str(image), "is a plain archive, or an image that was cut off: it has no seek table", hint=hint)
     return ImageReader.open(image)
 

@@ -172,4 +172,4 @@ def _hint(missing: Sequence[StarName], library: Library, advice: Advice, said: _
     near = nearest(missing[0], map(str, library.names()), 3)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return advice.missing.format(star=missing[0])
+    return advice.missing.replace("{star}", missing[0])

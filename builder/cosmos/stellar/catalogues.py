@@ -13,7 +13,7 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.durable import make_folder, write_durably
-from cosmos.errors import Refused
+from cosmos.errors import Refused, quoted
 from cosmos.limits import MAX_CATALOGUE_BYTES, MAX_INDEX_BYTES, demand_within
 from cosmos.model.catalogue import Catalogue
 from cosmos.model.galaxy import CataloguePin, GalaxyIndex
@@ -52,7 +52,7 @@ def demand_catalogue(galaxy: GalaxyFolder, index: GalaxyIndex) -> None:
         raise Refused(
             str(galaxy.catalogue_file(index.catalogue)),
             "is missing or was changed, but the index names it",
-            hint=f"to write it again: stellar index-galaxy {galaxy.root} --key GALAXY.key",
+            hint=f"to write it again: stellar index-galaxy {quoted(galaxy.root)} --key GALAXY.key",
         )
 
 

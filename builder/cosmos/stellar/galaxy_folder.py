@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, PUBLISHING_SECONDS
 from cosmos.locking import locked_in_time
 from cosmos.model.file_names import file_stem
@@ -77,7 +77,7 @@ class GalaxyFolder:
     def index(self) -> GalaxyIndex:
         """Return the present index; raises `Malformed` for a folder without an index."""
         if not is_there(self.index_file):
-            hint = f"stellar galaxy-init {self.root} --name NAME"
+            hint = f"stellar galaxy-init {quoted(self.root)} --name NAME"
             raise Malformed(str(self.index_file), "is not there: this is not a galaxy", hint=hint)
         return parsed_index(read_bounded(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import tomli_w
 
 from cosmos.durable import make_folder, write_durably
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex
 from cosmos.model.names import GalaxyName
 from cosmos.stellar.galaxy_folder import GalaxyFolder
@@ -18,7 +18,9 @@ def init_galaxy(root: Path, name: GalaxyName, description: str, today: str) -> G
     galaxy = GalaxyFolder(root=root)
     if galaxy.index_file.exists():
         raise Malformed(
-            str(galaxy.index_file), "is there already", hint=f"stellar index-galaxy {galaxy.root} --key GALAXY.key"
+            str(galaxy.index_file),
+            "is there already",
+            hint=f"stellar index-galaxy {quoted(galaxy.root)} --key GALAXY.key",
         )
     for folder in (root / "stars", galaxy.packages, root / "snapshots"):
         make_folder(folder)

@@ -12,7 +12,7 @@ from typing import Final
 
 from cosmos.content import Content, content_digest
 from cosmos.digest import Digest
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import NoSolution, Refused, quoted
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.facts import Facts
@@ -133,7 +133,8 @@ class GalaxyLibrary:
             raise NoSolution(
                 str(root),
                 f"has no star {name} for {machine}",
-                hint=f"stellar build-star {source.path} --galaxy {root}, then stellar index-galaxy {root}",
+                hint=f"stellar build-star {quoted(source.path)} --galaxy {quoted(root)}, "
+                f"then stellar index-galaxy {quoted(root)}",
             )
         return open_source_on(source, *self._read(self._row(newest)))
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.durable import write_durably
-from cosmos.errors import Differs, Malformed, Refused
+from cosmos.errors import Differs, Malformed, Refused, quoted
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import demand_within
 from cosmos.model.galaxy import GalaxyIndex, Listed
@@ -105,7 +105,7 @@ def _appended(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
         raise Malformed(
             str(log.folder),
             "want a key of the role log to sign with, got none",
-            hint=f"stellar log append {galaxy.root} --key LOG.key",
+            hint=f"stellar log append {quoted(galaxy.root)} --key LOG.key",
         )
     published = set(log.entries)
     new = [entry for entry in (_entry(index, row) for row in index.snapshot) if entry not in published]
@@ -168,7 +168,7 @@ def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Che
             raise Refused(
                 str(log.folder / path),
                 "does not match the log's entries",
-                hint=f"to write it again: stellar log append {galaxy.root} --key LOG.key",
+                hint=f"to write it again: stellar log append {quoted(galaxy.root)} --key LOG.key",
             )
     missing = tuple(row.stem for row in index.snapshot if _entry(index, row) not in log.entries)
     if missing:
@@ -176,7 +176,7 @@ def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Che
             str(log.folder),
             f"{len(missing)} stars of the index are not in the log: {missing[0]}",
             differences=missing,
-            hint=f"stellar log append {galaxy.root} --key LOG.key",
+            hint=f"stellar log append {quoted(galaxy.root)} --key LOG.key",
         )
     for row in index.snapshot:
         file = proof_file(galaxy, row)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import Malformed, NoSolution, quoted
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.demand import Need
 from cosmos.model.names import Arch, StarName
@@ -67,7 +67,8 @@ def open_folder(source: SourceFolder) -> OpenStar:
         raise NoSolution(
             str(source.path),
             f"is made of {nouns(recipe.sources)}, so its files are in its archive",
-            hint=f"add --galaxy FOLDER; to put the archive there: stellar build-star {source.path} --galaxy FOLDER",
+            hint="add --galaxy FOLDER; to put the archive there: "
+            f"stellar build-star {quoted(source.path)} --galaxy FOLDER",
         )
     return OpenStar(
         name=recipe.name,

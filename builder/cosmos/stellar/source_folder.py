@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cosmos.errors import Faults, Malformed, WorldFailed
+from cosmos.errors import Faults, Malformed, WorldFailed, quoted
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_FRAME_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
 from cosmos.reading import is_there, read_bounded
@@ -62,7 +62,9 @@ def read_recipe(path: Path) -> Recipe:
     """Return the recipe in the source folder at `path`; raises `Malformed`."""
     file = path / RECIPE_FILE
     if not is_there(file):
-        raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
+        raise Malformed(
+            str(file), "is not there", hint=f"to make a source folder: stellar new-star {quoted(path.name)}"
+        )
     return Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
 
 
@@ -114,10 +116,10 @@ def _lost(place: Path, status: os.stat_result) -> tuple[str, str] | None:
     """Return the fault of a path that would lose something in a star, and what to do; or None."""
     if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_ISUID | stat.S_ISGID):
         mode = f"{stat.S_IMODE(status.st_mode):04o}"
-        hint = f'chmod ug-s {place}; the install script sets the bit: chmod("/PATH", "{mode}")'
+        hint = f'chmod ug-s {quoted(place)}; the install script sets the bit: chmod("/PATH", "{mode}")'
         return f"is set-user-ID or set-group-ID (mode {mode})", hint
     if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
-        hint = f'chmod -t {place}; the install script sets the bit: chmod("/PATH", "1777")'
+        hint = f'chmod -t {quoted(place)}; the install script sets the bit: chmod("/PATH", "1777")'
         return "is a folder with a sticky bit", hint
     try:
         names = os.listxattr(place, follow_symlinks=False)

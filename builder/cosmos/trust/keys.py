@@ -16,7 +16,7 @@ import hashlib
 import re
 from typing import Final, Self
 
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
 from cosmos.records import dataclass
@@ -72,7 +72,7 @@ class PublicKey:
         except UnicodeDecodeError as error:
             raise Malformed(source, f"is not UTF-8 at byte {error.start}", hint=_KEY_FILE) from error
         if any(line.startswith("secret-key-version") for line in lines):
-            hint = f"name its public half: {source.removesuffix('.key')}.pub"
+            hint = f"name its public half: {quoted(source.removesuffix('.key') + '.pub')}"
             raise Malformed(source, "expected a public key, found a secret key", hint=hint)
         stated = [line for line in lines if line and not line.startswith("#")]
         if len(stated) != 1:

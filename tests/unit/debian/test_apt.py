@@ -321,7 +321,7 @@ def test_only_the_paragraph_that_asks_not_to_be_verified_is_left_out() -> None:
     text = "Types: deb\nURIs: a\n\nTypes: deb\nURIs: b\nTrusted: yes\n\n# Trusted: yes\nTypes: deb\nURIs: c\n"
     kept, left_out = verified_sources(text, "x.sources")
     assert ("URIs: a" in kept, "URIs: b" in kept, "URIs: c" in kept) == (True, False, True)
-    assert left_out == ("x.sources: Types: deb URIs: b Trusted: yes",)
+    assert left_out == ("Types: deb URIs: b Trusted: yes",)
 
 
 @pytest.mark.parametrize("text", ["deb:", "deb:Hello", "deb:a=", "deb:a*=1", "deb:../x", "http://x", "deb:a;b"])

@@ -177,6 +177,33 @@ def test_a_named_file_that_has_another_suite_is_not_taken_for_the_one_that_is_wa
         opened(archive, tmp_path, "bookworm", named).record("hello")
 
 
+@pytest.mark.parametrize("name", ["my.list", "my.sources", "my sources"])
+def test_a_named_file_that_apt_cannot_read_is_told_by_the_name_that_it_was_given(
+    archive: LocalArchive, tmp_path: Path, name: str
+) -> None:
+    """apt reads a copy of the file in its private folder, which nobody else knows."""
+    (tmp_path / name).write_text("garbage\n")
+    with pytest.raises(WorldFailed, match="none of the archives has a list") as caught:
+        opened(archive, tmp_path, "test", tmp_path / name).record("hello")
+    assert f" {tmp_path / name} (" in str(caught.value)
+    assert "sources.list.d" not in str(caught.value)
+
+
+def test_a_named_file_that_cannot_be_read_any_more_is_told_by_its_name_in_warnings_and_errors(
+    archive: LocalArchive, tmp_path: Path
+) -> None:
+    """The lists of before are there, so that apt's words are a warning; apt-cache then says it again."""
+    named, reporter = tmp_path / "my sources", Remembering()
+    named.write_text(f"deb [signed-by={archive.root}/etc/key.asc] file://{archive.root}/archive test main\n")
+    opened(archive, tmp_path, "test", named).record("hello")
+    named.write_text("garbage\n")
+    with pytest.raises(WorldFailed, match="The list of sources could not be read") as caught:
+        opened(archive, tmp_path, "test", named, reporter).names_beginning("hello")
+    assert f"list {named} (" in "\n".join(reporter.warnings)
+    assert f"list {named} (" in str(caught.value)
+    assert "sources.list.d" not in "\n".join([*reporter.warnings, str(caught.value)])
+
+
 def test_a_host_without_debian_s_keys_is_told(
     archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,14 @@ def test_a_folder_of_a_system_is_no_file_and_no_link_to_nowhere(tmp_path: Path) 
         for name in (b"file", b"nowhere"):
             with pytest.raises(WorldFailed, match=f"^/{name.decode()}: not a directory$"):
                 root.below(TreePath(name)).is_there()
+
+
+def test_a_path_in_a_command_is_the_very_name_on_the_disk(tmp_path: Path) -> None:
+    """A backslash is shown as \\x5c, which no shell takes for it: units of systemd have such names."""
+    (tmp_path / "a system").mkdir()
+    with LiveRoot.open(tmp_path / "a system") as root:
+        for name in ("etc/plain", "etc/it's", "lib/system\\x2dcrypt.slice", "etc/caf\u00e9", "etc/$(x) `y`"):
+            word = root.pasted(TreePath.parse(name), b".old")
+            assert shlex.split(word) == [f"{tmp_path}/a system/{name}.old"]
+        for raw, said in ((b"etc/a\nrm b", "etc/a\\x0arm b"), (b"etc/\xff", "etc/\\xff")):
+            assert root.pasted(TreePath.parse(raw)) == f"'{tmp_path}/a system/{said}'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -92,10 +93,10 @@ def test_a_password_is_not_in_the_repr_of_its_login() -> None:
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o606])
 def test_a_file_that_others_may_read_is_refused(mode: int) -> None:
     with pytest.raises(Refused, match="other users may read it") as caught:
-        demand_unreadable(stat.S_IFREG | mode, "/home/x/.netrc")
+        demand_unreadable(stat.S_IFREG | mode, "/home/x/.netrc", Path("/home/x/.netrc"))
     assert caught.value.hint == "chmod 600 /home/x/.netrc"
-    demand_unreadable(stat.S_IFREG | 0o600, "x")
-    demand_unreadable(stat.S_IFREG | 0o400, "x")
+    demand_unreadable(stat.S_IFREG | 0o600, "x", Path("x"))
+    demand_unreadable(stat.S_IFREG | 0o400, "x", Path("x"))
 
 
 def test_changed_files_give_logins_or_an_error_of_ours() -> None:

@@ -11,7 +11,7 @@ from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.edited import Terms, edit_and_freeze, editing_options
 from cosmos.cli.options import IMAGE
 from cosmos.cli.terminal import surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.image.definition import read_definition
 from cosmos.model.constellation import wish
 from cosmos.model.constraint import Constraint
@@ -33,7 +33,7 @@ def add(terms: Terms, image: Path, stars: tuple[str, ...]) -> None:
     for text in stars:
         name, limit = parsed(wish, text, "STAR")
         if name in wishes:
-            raise Malformed("STAR", f"{name} is named twice", hint=f"name it once: {text}")
+            raise Malformed("STAR", f"{name} is named twice", hint=f"name it once: {quoted(text)}")
         wishes[name] = there.get(name, limit) if "@" not in text else limit
     same = [name for name, limit in wishes.items() if name in there and limit is not None and there[name] == limit]
     for name in same:

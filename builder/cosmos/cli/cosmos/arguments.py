@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import click
 
 from cosmos.device.system import NoSystem
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, quoted
 from cosmos.model.release import RELEASE_FILE
 from cosmos.staging.source import INDEX_FILE
 
@@ -72,4 +72,4 @@ def release_on(folders: tuple[Path, ...]) -> tuple[Path | None, tuple[Path, ...]
 
 def root_text(root: Path) -> str:
     """Return the option `--root` for a command in a hint; an empty text for the running system."""
-    return "" if root == Path("/") else f" --root {root}"
+    return "" if root == Path("/") else f" --root {quoted(root)}"

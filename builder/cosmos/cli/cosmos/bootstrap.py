@@ -21,7 +21,7 @@ from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.digest import Digest
 from cosmos.durable import temporary_folder
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.image.bootstrapping import Bootstrapped, bootstrap
 from cosmos.image.definition import Definition, kept_folders, read_definition
 from cosmos.image.home import Home
@@ -103,7 +103,7 @@ def _definition(lock_file: Path, origin: Path | None, world: Home) -> Iterator[D
     """Give the image definition beside the lock, or one of the lock's stars alone. Raises `Malformed`."""
     if (lock_file.parent / IMAGE_FILE).is_file():
         if lock_file.name != LOCK_FILE:
-            hint = f"name {lock_file.parent / LOCK_FILE}, or move this lock into a folder of its own"
+            hint = f"name {quoted(lock_file.parent / LOCK_FILE)}, or move this lock into a folder of its own"
             raise Malformed(str(lock_file), f"lies beside an {IMAGE_FILE}, whose lock is {LOCK_FILE}", hint=hint)
         yield read_definition_from(lock_file.parent, origin, world.reporter)
         return
@@ -141,4 +141,4 @@ def _answer(done: Bootstrapped, world: Home, *, compared: bool, as_json: bool) -
     entries = counted(done.entries, "entry", "entries")
     say(f"bootstrapped {done.root}: {counted(done.stars, 'star')}, {entries}{went_on}")
     say(f"content root  {done.content_root}{', as the release names it' if compared else ''}")
-    say(f"next: cosmos verify --root {done.root}")
+    say(f"next: cosmos verify --root {quoted(done.root)}")

@@ -10,6 +10,7 @@ from typing import Final
 from cosmos.canon import Json
 from cosmos.cli.terminal import emit, say
 from cosmos.digest import Digest
+from cosmos.errors import quoted
 from cosmos.model.release import Release
 from cosmos.model.reporter import counted
 from cosmos.records import dataclass
@@ -80,6 +81,6 @@ class Answer:
 
 def _following(folder: Path, key_file: Path | None, *, signed: bool, bootable: bool) -> list[str]:
     """Return the commands that may come next."""
-    public = f" --key {key_file.with_suffix('.pub')}" if key_file is not None else ""
-    verify = [f"cosmos verify {folder}{public}"] if signed else []
-    return [*verify, f"cosmos boot {folder}"] if bootable else verify
+    public = f" --key {quoted(key_file.with_suffix('.pub'))}" if key_file is not None else ""
+    verify = [f"cosmos verify {quoted(folder)}{public}"] if signed else []
+    return [*verify, f"cosmos boot {quoted(folder)}"] if bootable else verify

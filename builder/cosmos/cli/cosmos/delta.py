@@ -12,7 +12,7 @@ from cosmos.cli.own_files import demand_own_or_nothing
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.links import real
 from cosmos.model.delta import DELTA_MAGIC
 from cosmos.model.release import RELEASE_FILE
@@ -43,7 +43,8 @@ def delta(
     """Make the delta from the release OLD to the release NEW: a signed file for `cosmos apply`.
 
     It has a patch for each star that changed, or the whole star where that is smaller. Nothing that the old image has,
-    or that the new image gives, is in it. With --simulate, several OLD releases are compared.
+    or that the new image gives, is in it. With --simulate, several OLD releases are compared. Neither way verifies a
+    signature of OLD or NEW: `cosmos verify` does.
     """
     if len(releases) < 2:
         raise click.UsageError("name two releases: OLD and NEW")
@@ -94,7 +95,9 @@ def _say(made: MadeDelta, key_file: Path) -> None:
     say(f"  {made.head.documents.data_bytes:>11,}  documents")
     say(f"{made.file}: {made.size_bytes:,} bytes, {_share(made.size_bytes, made.image_bytes)} of the image")
     base = "--from OLD" if made.head.installed is None else "--from-root ROOT"
-    say(f"next, there: cosmos apply {made.file} {base} -o NEW --key {key_file.with_suffix('.pub').name}")
+    say(
+        f"next, there: cosmos apply {quoted(made.file)} {base} -o NEW --key {quoted(key_file.with_suffix('.pub').name)}"
+    )
 
 
 def _say_simulated(rows: list[Simulated], as_json: bool) -> None:

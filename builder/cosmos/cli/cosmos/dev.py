@@ -21,7 +21,7 @@ from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.stellar.options import arch_option, outside, sources_option
 from cosmos.cli.stellar.workshop import workshop_for
 from cosmos.cli.terminal import answer, surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.image.definition import kept_folders, read_definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.given_values import read_given
@@ -97,7 +97,7 @@ class _Tried:
         yield self.line
         yield from (f"  made the layer of {name}: {why}" for name, why in self.built.made.items())
         yield f"content root  {self.built.content_root}"
-        yield f"next: cosmos ls {self.built.folder}, or cosmos boot {self.built.folder}"
+        yield f"next: cosmos ls {quoted(self.built.folder)}, or cosmos boot {quoted(self.built.folder)}"
 
 
 @click.command()

@@ -16,6 +16,7 @@ from cosmos.cli.options import EXISTING_FILE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer
+from cosmos.errors import quoted
 from cosmos.image.definition import Definition
 from cosmos.image.editing import with_wishes, write_edited
 from cosmos.image.freeze import prepare
@@ -103,4 +104,4 @@ def _lines(
     word = "written" if changed else "unchanged"
     yield f"{definition.lock_file}: {word}, {counted(len(lock.stars), 'star')}"
     yield from moved_lines(moved)
-    yield f"next: cosmos build {definition.folder}"
+    yield f"next: cosmos build {quoted(definition.folder)}"

@@ -13,7 +13,7 @@ from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
 from cosmos.cli.progress import reporting_options
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 
 _EVERYTHING = "*"  # what --upgrade gets without a name
 _DATE = re.compile(r"[0-9]{4}([-.])[0-9]{2}\1[0-9]{2}", re.ASCII)
@@ -126,7 +126,7 @@ def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:
         raise Malformed(
             "--upgrade",
             f"took {taken} for the name of a star, so that no IMAGE is left",
-            hint=f"cosmos freeze {taken} --upgrade",
+            hint=f"cosmos freeze {quoted(taken)} --upgrade",
         )
     if upgraded or asks:
         raise click.UsageError("--check, --upgrade, --as-of, --trust-stat and --sign belong to an IMAGE")

@@ -11,6 +11,7 @@ from cosmos.device.freeze import Frozen, freeze_system, has_merged_usr
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
+from cosmos.errors import quoted
 from cosmos.image.of_system import write_image_of
 from cosmos.model.reporter import Reporter, counted
 from cosmos.treepath import ROOT
@@ -34,7 +35,7 @@ def freeze_live(root: Path | None, offline: bool, image: Path | None, as_json: b
     say(f"{shown(frozen.path)}: {'written' if frozen.changed else 'unchanged'}, {counted(stars, 'star')}")
     if image is not None:
         say(f"{image}: written, an image of the same stars")
-        say(f"next: cosmos build {image}")
+        say(f"next: cosmos build {quoted(image)}")
 
 
 def _write_image(live: LiveRoot, frozen: Frozen, image: Path, reporter: Reporter) -> None:

@@ -13,6 +13,7 @@ from cosmos.canon import Json
 from cosmos.cli.collecting import collect_seldom
 from cosmos.cli.cosmos.kept_build import Question, look_at, question
 from cosmos.cli.terminal import answer, surroundings
+from cosmos.errors import quoted
 from cosmos.image.kept_release import frozen_key
 from cosmos.model.lock import LOCK_FILE
 from cosmos.model.reporter import counted
@@ -77,5 +78,5 @@ def tell_frozen(folder: Path, said: Mapping[str, Json], moved: Iterable[str] = (
     lock, stars = folder / LOCK_FILE, said["stars"]
     assert isinstance(stars, int)
     word = ("written" if said["changed"] else "unchanged") + (", signed" if said["signed"] else "")
-    lines = (f"{lock}: {word}, {counted(stars, 'star')}", *moved, f"next: cosmos build {folder}")
+    lines = (f"{lock}: {word}, {counted(stars, 'star')}", *moved, f"next: cosmos build {quoted(folder)}")
     answer({"lock": str(lock), **said}, as_json, "\n".join(lines))

@@ -11,7 +11,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.lint_words import lint_lines, lint_row
 from cosmos.cli.options import EXISTING_PATH, PATH, json_option
 from cosmos.cli.terminal import Surroundings, emit, say, surroundings
-from cosmos.errors import CosmosError, Differs, WorldFailed
+from cosmos.errors import CosmosError, Differs, WorldFailed, quoted
 from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.model.reporter import Reporter, counted
 from cosmos.release.lint.linting import LintReport, lint_release
@@ -76,7 +76,7 @@ def warn_of_findings(release: Path, report_on: Callable[[], LintReport], reporte
     for line in _warnings(report):
         reporter.warn(f"lint: {line}")
     if report.findings:
-        reporter.note(f"to see every path and what to do: cosmos lint {release}")
+        reporter.note(f"to see every path and what to do: cosmos lint {quoted(release)}")
     counts: dict[str, Json] = {}
     for finding in report.findings:
         before = counts.get(finding.rule, 0)

@@ -16,7 +16,7 @@ from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import PATH, json_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.image.new import galaxy_of_home, new_image
 from cosmos.image.scaffolds import SCAFFOLDS
 
@@ -82,9 +82,10 @@ def new(
     for file in files:
         say(str(file))
     if scaffold.is_bootable:
-        say(f"next: cosmos build {folder}, then cosmos boot {folder / 'out'}; {files[0]} is where to change it")
+        commands = f"cosmos build {quoted(folder)}, then cosmos boot {quoted(folder / 'out')}"
+        say(f"next: {commands}; {files[0]} is where to change it")
     else:
-        say(f"next: add stars to {files[0]}, then cosmos freeze {folder}")
+        say(f"next: add stars to {files[0]}, then cosmos freeze {quoted(folder)}")
     return None
 
 

@@ -13,6 +13,7 @@ from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import IMAGE, json_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say
+from cosmos.errors import quoted
 from cosmos.image.definition import read_definition
 from cosmos.image.outdated import Compared, Outdated
 from cosmos.image.outdated import outdated as compared
@@ -77,7 +78,7 @@ def _lines(found: Outdated, image: Path) -> Iterator[str]:
             yield from (f"    {line}" for line in _reasons(found.to_say[place - 1]))
     moving = sum(star.move != "stays" for star in found.stars)
     if moving:
-        yield f"{counted(moving, 'star')} would move. next: cosmos freeze {image} --upgrade"
+        yield f"{counted(moving, 'star')} would move. next: cosmos freeze {quoted(image)} --upgrade"
     elif rows:
         yield "no star would move"
     else:

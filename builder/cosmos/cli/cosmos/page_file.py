@@ -11,7 +11,7 @@ from cosmos.cli.cosmos.built_words import Answer
 from cosmos.cli.own_files import demand_own_or_nothing
 from cosmos.cli.terminal import surroundings
 from cosmos.durable import demand_writable, write_durably
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.links import real
 
 _PAGE_START: Final = b"<!DOCTYPE html>"
@@ -29,7 +29,7 @@ def beside(file: Path, release: Path, command: str) -> str | None:
         raise Malformed(
             str(file),
             "lies inside the release, where verify refuses a file that nobody signed",
-            hint=f"{command} {os.path.normpath(folder.parent / 'report.html')}",
+            hint=f"{command} {quoted(os.path.normpath(folder.parent / 'report.html'))}",
         )
     return folder.relative_to(page_folder).as_posix() if folder.is_relative_to(page_folder) else None
 
@@ -38,7 +38,7 @@ def demand_place(wishes: Wishes) -> None:
     """Raise before the build if the page cannot be written: `Malformed`, `WorldFailed`."""
     if wishes.report is not None:
         folder = wishes.image if wishes.image.is_dir() else wishes.image.parent
-        beside(wishes.report, wishes.out or folder / "out", f"cosmos build {wishes.image} --report")
+        beside(wishes.report, wishes.out or folder / "out", f"cosmos build {quoted(wishes.image)} --report")
         demand_writable(wishes.report)
 
 

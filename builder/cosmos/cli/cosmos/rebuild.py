@@ -23,7 +23,7 @@ from cosmos.cli.secret_options import secret_option
 from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
-from cosmos.errors import Differs, Malformed, Refused, WorldFailed
+from cosmos.errors import Differs, Malformed, Refused, WorldFailed, quoted
 from cosmos.image.home import Home
 from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
 from cosmos.image.rebuild.original import Original, judged_original
@@ -154,7 +154,7 @@ def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
         raise Refused(
             str(folder),
             "is signed, and no key is pinned that could judge the signature",
-            hint=f"cosmos rebuild {release} --key SIGNER.pub",
+            hint=f"cosmos rebuild {quoted(release)} --key SIGNER.pub",
         )
     return judged_original(release, keys, threshold, world.reporter)
 

@@ -10,7 +10,7 @@ from cosmos.cli.completing import wished_stars
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.edited import Terms, edit_and_freeze, editing_options
 from cosmos.cli.options import IMAGE
-from cosmos.errors import NoSolution
+from cosmos.errors import NoSolution, quoted
 from cosmos.image.definition import Definition, read_definition
 from cosmos.model.names import StarName
 from cosmos.nearest import nearest
@@ -37,8 +37,8 @@ def _way_out(definition: Definition, name: StarName) -> str:
     """Return where the star is wished for instead, or which name was meant."""
     for file, members in definition.constellations.items():
         if name in members:
-            return f"take it out of {definition.folder / file}, then: cosmos freeze {definition.folder}"
+            return f"take it out of {definition.folder / file}, then: cosmos freeze {quoted(definition.folder)}"
     near = nearest(name, map(str, definition.image.stars), 3)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"to see who needs it: cosmos why {definition.folder} {name}"
+    return f"to see who needs it: cosmos why {quoted(definition.folder)} {name}"

@@ -13,7 +13,7 @@ from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.durable import write_durably
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.model.reporter import Reporter
 from cosmos.release.bill import release_folder
 from cosmos.release.diff.comparison import compare
@@ -48,7 +48,7 @@ def report(
     facts = facts_of(folder, verdict, reporter)
     changes = None if against is None else _changes(_folder(against), folder, facts, reporter)
     file = output or Path(page_name(facts))
-    links = beside(file, folder, f"cosmos report {release} -o")
+    links = beside(file, folder, f"cosmos report {quoted(release)} -o")
     data = page(facts, changes=changes, beside=links)
     write_durably(file, data)
     answer({"report": str(file), "size-bytes": len(data)}, as_json, f"{file}: {len(data):,} bytes")

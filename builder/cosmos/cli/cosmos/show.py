@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -24,12 +23,10 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.device.show import Offered, Shown
 from cosmos.device.show import show as show_star
 from cosmos.device.system import NoSystem
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed
 from cosmos.release.receipts import read_receipt
-
-_EFFECTIVE: Final = "to show an image: cosmos show {} --effective"
 
 
 @click.command()
@@ -66,7 +63,7 @@ def show(
     if receipt:
         return emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
     if "/" in star and holds_image(Path(star)):
-        raise Malformed(star, "is an image, not a star", hint=_EFFECTIVE.format(star))
+        raise Malformed(star, "is an image, not a star", hint=_effective(star))
     name, reporter = parsed(StarName.parse, star, "STAR"), around.reporter(quiet=as_json and what is not None)
     with _image_in_mind(star), LiveRoot.open(root) as live:
         if what == "script":
@@ -89,8 +86,12 @@ def _image_in_mind(star: str) -> Iterator[None]:
         yield
     except NoSystem as error:
         if holds_image(Path(star)):
-            error.hint = _EFFECTIVE.format(star)
+            error.hint = _effective(star)
         raise
+
+
+def _effective(image: str) -> str:
+    return f"to show an image: cosmos show {quoted(image)} --effective"
 
 
 def _answer_effective(image: Path, as_json: bool) -> None:

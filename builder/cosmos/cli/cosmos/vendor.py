@@ -11,6 +11,7 @@ from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_PATH, FOLDER, json_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say
+from cosmos.errors import quoted
 from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.vendoring import VendoredFolder, vendor_image, vendor_lock
@@ -75,6 +76,6 @@ def _say(done: VendoredFolder) -> None:
     say(f"its list      {done.digest}")
     if done.trust is not None:
         say(f"its keys      {done.trust}")
-        say(f"next, there: cosmos trust init {folder}/trust/trust.toml --sha256 {done.trust}")
+        say(f"next, there: cosmos trust init {quoted(f'{folder}/trust/trust.toml')} --sha256 {done.trust}")
     if vendored.image is not None:
-        say(f"next, there: cosmos build {folder}/{vendored.image} --from {folder} --out OUT")
+        say(f"next, there: cosmos build {quoted(f'{folder}/{vendored.image}')} --from {quoted(folder)} --out OUT")

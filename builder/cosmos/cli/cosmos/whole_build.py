@@ -22,6 +22,7 @@ from cosmos.cli.cosmos.store.place import collect_after
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import surroundings
+from cosmos.errors import quoted
 from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home
@@ -132,7 +133,7 @@ def _audit(wishes: Wishes) -> Audit | None:
 
 def _tell_of_signature(built: Built, reporter: Reporter) -> None:
     if (built.folder / REQUEST_FILE).is_file():
-        reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
+        reporter.note(f"sign it elsewhere: cosmos key sign-request {quoted(built.folder / REQUEST_FILE)} --key KEY")
     elif not built.signed:
         reporter.warn(UNSIGNED)
 

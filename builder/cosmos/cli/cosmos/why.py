@@ -16,7 +16,7 @@ from cosmos.cli.terminal import emit, say
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import read_universe
 from cosmos.device.why import Reasons, reasons_for
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.image.reasons import Explained, PathReasons, StarReasons
 from cosmos.model.names import StarName
 from cosmos.resolve.chains import Chain
@@ -54,7 +54,9 @@ def why(words: tuple[str, ...], root: Path, as_json: bool) -> None:
 
 def _installed(star: str, root: Path) -> Reasons:
     if star.startswith("/"):
-        raise Malformed(star, "is a path", hint=f"cosmos owns {star}, or for an image: cosmos why IMAGE {star}")
+        raise Malformed(
+            star, "is a path", hint=f"cosmos owns {quoted(star)}, or for an image: cosmos why IMAGE {quoted(star)}"
+        )
     name = parsed(StarName.parse, star, "STAR")
     with LiveRoot.open(root) as live:
         return reasons_for(read_universe(live), name, option=root_text(root))

@@ -24,7 +24,7 @@ from cosmos.cli.stellar.options import (
 )
 from cosmos.cli.stellar.workshop import workshop_for
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.add_star import Unpublished, add_star
@@ -105,7 +105,7 @@ def _tell_built(count: int, unrun: Mapping[Path, tuple[str, ...]], reporter: Rep
         reporter.step(f"built {counted(count, 'star')}")
     if unrun:
         scripts_of = f"{counted(sum(map(len, unrun.values())), 'maintainer script')} of {counted(len(unrun), 'star')}"
-        reporter.note(f"not run: {scripts_of}; to list them: stellar scripts {' '.join(map(str, unrun))}")
+        reporter.note(f"not run: {scripts_of}; to list them: stellar scripts {' '.join(map(quoted, unrun))}")
 
 
 def _kept(

@@ -9,7 +9,7 @@ import click
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.stellar.publishing import today
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.links import real
 from cosmos.model.names import GalaxyName
 from cosmos.stellar.galaxy_init import init_galaxy
@@ -32,4 +32,4 @@ def galaxy_init(folder: Path, name: str | None, description: str, as_json: bool)
         emit({"galaxy": str(galaxy_name), "folder": str(galaxy.root)})
         return
     say(f"{galaxy.root}: galaxy {galaxy_name}")
-    around.terminal.note(f"next: stellar build-star stars/NAME --galaxy {folder} --key AUTHOR.key")
+    around.terminal.note(f"next: stellar build-star stars/NAME --galaxy {quoted(folder)} --key AUTHOR.key")

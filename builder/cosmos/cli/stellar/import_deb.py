@@ -26,7 +26,7 @@ from cosmos.cli.stellar.options import (
 )
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.debian.ecosystem import apt_opener
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import NoSolution, Refused, quoted
 from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.add_star import Unpublished
 from cosmos.stellar.galaxy_folder import GalaxyFolder
@@ -95,7 +95,7 @@ def import_deb(
         for one in done.stars:
             say(f"{one.archive} {one.star.license}")
     _demand_all(done)
-    around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
+    around.terminal.note(f"next: stellar index-galaxy {quoted(galaxy)} --key GALAXY.key")
 
 
 def _demand_all(done: Imported) -> None:

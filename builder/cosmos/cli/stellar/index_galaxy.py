@@ -16,6 +16,7 @@ from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.options import keys_option
 from cosmos.cli.stellar.publishing import demand_roles, fewer_option, indexed_row, say_that_it_waits, today, with_role
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import quoted
 from cosmos.model.galaxy import INDEX_FORMAT
 from cosmos.model.reporter import Reporter, counted
 from cosmos.stamps import SETTLED_NANOSECONDS
@@ -117,8 +118,8 @@ def _tell(done: Indexed, folder: Path, *, is_signed: bool) -> None:
     if done.missing:
         say_that_it_waits(done, folder)
     elif not is_signed:
-        terminal.note(f"sign it with: stellar sign {folder} --key GALAXY.key")
+        terminal.note(f"sign it with: stellar sign {quoted(folder)} --key GALAXY.key")
     if done.index.catalogue is None or done.index.format < INDEX_FORMAT:
-        move = f"stellar index-galaxy {folder} --format {INDEX_FORMAT} --key GALAXY.key"
+        move = f"stellar index-galaxy {quoted(folder)} --format {INDEX_FORMAT} --key GALAXY.key"
         has = f"format {done.index.format}, and {'a' if done.index.catalogue else 'no'} catalogue for cosmos search"
         terminal.note(f"the index has {has}; to write all that is new: {move}")

@@ -8,7 +8,7 @@ import click
 
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.model.names import StarName
 from cosmos.stellar.new_star import new_star
 
@@ -41,7 +41,7 @@ def new(name: str, folder: Path, deb: str | None, description: str | None, licen
         return
     for file in made:
         say(str(file))
-    around.terminal.note(f"next: stellar validate {folder / star}")
+    around.terminal.note(f"next: stellar validate {quoted(folder / star)}")
 
 
 def _asked(question: str) -> str:

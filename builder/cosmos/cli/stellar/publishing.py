@@ -9,7 +9,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.terminal import surroundings
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.reporter import counted
 from cosmos.stellar.index_galaxy import Indexed
@@ -43,7 +43,8 @@ def say_that_it_waits(done: Indexed, folder: Path) -> None:
     """Note that an index has fewer signatures than the one before, and say how to publish it."""
     surroundings().terminal.note(
         f"seq {done.index.seq} is not published yet: it has {counted(done.missing, 'signature')} fewer than the index "
-        f"before\nnext: stellar sign {folder} --key GALAXY.key (or --publish, where fewer are enough from now on)"
+        f"before\nnext: stellar sign {quoted(folder)} --key GALAXY.key "
+        "(or --publish, where fewer are enough from now on)"
     )
 
 

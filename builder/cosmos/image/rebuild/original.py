@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, Refused
+from cosmos.errors import Malformed, Refused, quoted
 from cosmos.image.packed_definition import unpack_definition
 from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.limits import (
@@ -61,7 +61,7 @@ class Original:
             raise Malformed(
                 str(self.folder),
                 f"was built with the secret {', '.join(missing)}, and without its value nobody can build the same",
-                hint="give the same value: " + " ".join(f"--secret {name}=FILE" for name in missing),
+                hint="give the same value: " + " ".join(f"--secret {quoted(name)}=FILE" for name in missing),
             )
 
     @property

@@ -16,7 +16,7 @@ from typing import Final
 from cosmos.content import Content, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.durable import durable_file
-from cosmos.errors import Differs, Malformed, Refused, WorldFailed
+from cosmos.errors import Differs, Malformed, Refused, WorldFailed, quoted
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import (
     MAX_DELTA_DOCUMENTS_BYTES,
@@ -177,7 +177,7 @@ def _demand_known(wanted: Wanted, new: Side) -> None:
     """Raise `Malformed` for a star that is to be carried whole and that the new image does not have."""
     unknown = sorted(wanted.whole - {named.star for named in new.layers})
     if unknown:
-        raise Malformed("--whole", f"{new.folder} has no star {unknown[0]}", hint=f"cosmos tree {new.folder}")
+        raise Malformed("--whole", f"{new.folder} has no star {unknown[0]}", hint=f"cosmos tree {quoted(new.folder)}")
 
 
 def _demand_repeatable(side: Side) -> None:

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RECEIPTS_BYTES, MAX_RELEASE_BYTES, MIB
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
@@ -175,7 +175,7 @@ def _side(opened: Side | _ReleaseFolder, label: Path) -> Side:
         raise Malformed(
             str(opened.folder),
             f"has no image, or several: want one {IMAGE_SUFFIX} file",
-            hint=f"name the image itself: cosmos diff {opened.folder}/NAME{IMAGE_SUFFIX} OTHER",
+            hint=f"name the image itself: cosmos diff {quoted(f'{opened.folder}/NAME{IMAGE_SUFFIX}')} OTHER",
         )
     return ImageSide(opened.image, str(label), _lock_beside(opened.folder))
 

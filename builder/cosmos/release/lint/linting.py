@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import Malformed, WorldFailed, quoted
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
@@ -293,5 +293,5 @@ def _stars(folder: Path) -> dict[str, StarName]:
     """Return the star's name of each layer, by the lock beside the image."""
     file = folder / LOCK_FILE
     if not file.is_file():
-        raise Malformed(str(folder), f"is a release without {LOCK_FILE}", hint=f"cosmos verify {folder}")
+        raise Malformed(str(folder), f"is a release without {LOCK_FILE}", hint=f"cosmos verify {quoted(folder)}")
     return {star.id: star.name for star in Lock.parse(read_bounded(file, MAX_LOCK_BYTES), str(file)).stars}

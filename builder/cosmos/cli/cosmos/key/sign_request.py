@@ -12,6 +12,7 @@ from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
+from cosmos.errors import quoted
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.release import Release
 from cosmos.reading import read_bounded
@@ -46,7 +47,7 @@ def sign_request(file: Path, key_file: Path, out: Path | None, passphrase_fd: in
         emit({"file": str(written), "release": str(digest), "key": key.public.id})
         return
     say(f"{written}")
-    surroundings().terminal.note(f"bring it back: cosmos attach-signature OUT {written.name}")
+    surroundings().terminal.note(f"bring it back: cosmos attach-signature OUT {quoted(written.name)}")
 
 
 def _accepted(release: Release) -> list[str]:

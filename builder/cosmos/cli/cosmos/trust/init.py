@@ -14,7 +14,7 @@ from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_rows import anchor_row, say_keys
 from cosmos.digest import Digest
 from cosmos.durable import make_folder
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, quoted
 from cosmos.keyring.anchors import accept_trust, document_and_envelope
 
 
@@ -57,5 +57,5 @@ def _show_how_to_compare(file: Path) -> NoReturn:
         str(file),
         "want its SHA-256, got none: cosmos has no trust on first use",
         hint="get the digest from the file's maker by another way (a call, paper, a signed letter), and compare it "
-        f"with the digest above; if they are the same: cosmos trust init {file} --sha256 HEX",
+        f"with the digest above; if they are the same: cosmos trust init {quoted(file)} --sha256 HEX",
     )

@@ -13,6 +13,7 @@ from cosmos.cli.stellar.trust.next_version import next_signature
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_rows import say_keys
 from cosmos.cli.trust_words import author_key, role_thresholds, shown_public_key
+from cosmos.errors import quoted
 from cosmos.stellar.trust_new import RoleWish, first_roots, write_trust
 from cosmos.trust.roles import Role
 
@@ -64,4 +65,6 @@ def trust_new(
     say_keys(written.roots)
     if signed and not written.is_complete:
         surroundings().terminal.note(f"next: {next_signature(written)}")
-    surroundings().terminal.note(f"accept it with: cosmos trust init {written.path} --sha256 {written.digest.hex}")
+    surroundings().terminal.note(
+        f"accept it with: cosmos trust init {quoted(written.path)} --sha256 {written.digest.hex}"
+    )

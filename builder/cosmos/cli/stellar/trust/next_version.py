@@ -11,6 +11,7 @@ from cosmos.cli.options import EXISTING_FILE, FILE
 from cosmos.cli.passphrase import load_secret_keys
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
+from cosmos.errors import quoted
 from cosmos.keyring.anchors import document_and_envelope
 from cosmos.stellar.trust_next import Changes, Progress, found_key, next_roots, write_next
 from cosmos.trust.chain import step_file
@@ -66,7 +67,7 @@ def answer_progress(done: Progress, as_json: bool) -> None:
 
 def next_signature(done: Progress) -> str:
     """Return what brings one more signature to a document that has too few."""
-    return f"stellar trust sign {done.path} --key KEY, on another holder's machine"
+    return f"stellar trust sign {quoted(done.path)} --key KEY, on another holder's machine"
 
 
 def read_roots(file: Path) -> TrustRoots:
