@@ -11,14 +11,15 @@ A batch, format 1:
     cosmos-batch 1 COUNT\\n       how many records, 10 digits
 
 Nothing in a batch is believed. A record that does not have its key and its digest is missing, and so is every record of
-a file that does not end as a batch does: the same result is then looked for in earlier batches. A batch gets its name
-when all of its bytes are on the disk, so that a killed writer leaves no part of one.
+a file that does not end as a batch does, or is longer than any batch (`MAX_STORED_BYTES`): the same result is then
+looked for in earlier batches. A batch gets its name when all of its bytes are on the disk, so that a killed writer
+leaves no part of one.
 
 How many there are: whoever writes a batch takes into it every later batch that is less than twice as large as all that
-it has taken so far, from the newest back to the first that is larger. So each batch is at least twice as large as the
-next one: a store of a terabyte has 40 at most. A batch that was taken is removed after the new one is on the disk. A
-kill between the two leaves both; the later one counts, and the next writer goes on. A reader that finds a batch removed
-looks again at which ones there are.
+it has taken so far, from the newest back to the first that is larger, or would make it too long. So each batch is at
+least twice as large as the next one, unless both would be too long together: a store of 100 GiB has some 80 at most. A
+batch that was taken is removed after the new one is on the disk. A kill between the two leaves both; the later one
+counts, and the next writer goes on. A reader that finds a batch removed looks again at which ones there are.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from cosmos.content import HeldFile
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
 from cosmos.folders import Folder
-from cosmos.limits import MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
+from cosmos.limits import MAX_RESULT_BYTES, MAX_STORED_BYTES, MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
 from cosmos.records import dataclass
 
 _HEAD: Final = b"cosmos-batch 1\n"
@@ -45,6 +46,7 @@ _FOOT_BYTES: Final = 26
 _LINE: Final = re.compile(rb"([0-9a-f]{64}) ([0-9]{15}) ([0-9]{15})\n")
 _LINE_BYTES: Final = 97
 _KEY_BYTES: Final = 64
+_LEAST_RECORD_BYTES: Final = 160  # of one without data
 _KEYS_FOR_A_LOOK: Final = 32  # are cut out in the time of one look
 BATCH_NAME: Final = re.compile(r"[0-9]{12}")
 
@@ -89,9 +91,10 @@ class _Batch:
         file = HeldFile(number, name)
         size = os.fstat(number).st_size
         foot = _FOOT.fullmatch(os.pread(number, _FOOT_BYTES, max(0, size - _FOOT_BYTES)))
-        length = int(foot[1]) * _LINE_BYTES if foot else 0
+        count = int(foot[1]) if foot else 0
+        length = count * _LINE_BYTES
         at = size - _FOOT_BYTES - length
-        is_whole = foot is not None and at >= len(_HEAD)
+        is_whole = foot is not None and at >= len(_HEAD) + count * _LEAST_RECORD_BYTES and size <= MAX_STORED_BYTES
         lines = os.pread(number, length, at) if is_whole else b""
         return cls(file=file, name=name, size_bytes=size, lines=lines, lines_at=at if is_whole else 0)
 
@@ -131,7 +134,7 @@ class _Batch:
 
     def _record(self, line: re.Match[bytes], key: Digest) -> bytes | None:
         place, size = int(line[2]), int(line[3])
-        if place + size > self.lines_at:  # damaged: so much must not be read
+        if place + size > self.lines_at or size > MAX_RESULT_BYTES:  # damaged: so much must not be read
             return None
         record = os.pread(self.file.number, size, place)
         return None if unsealed(key, record) is None else record
@@ -284,7 +287,7 @@ class Batches:
         taken: list[_Batch] = []
         total = len(_HEAD) + self._waiting_bytes + _FOOT_BYTES
         for batch in self._known:
-            if batch.size_bytes >= 2 * total:
+            if batch.size_bytes >= 2 * total or batch.size_bytes + total > MAX_STORED_BYTES:
                 break
             taken.append(batch)
             total += batch.size_bytes
