@@ -175,8 +175,44 @@ def test_a_server_with_an_image_of_its_own_is_refused(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("cut", [1 << 40, 40_000])
+def test_a_server_need_not_say_how_long_the_file_is(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, cut: int
+) -> None:
+    """RFC 9110 section 14.4: `*` for a size that the server does not know. The size is in what was signed."""
+    server.extent, server.cut_of, server.cut = "bytes {first}-{last}/*", image_of(update).name, cut
+    said = cosmos(
+        "fetch", server.address, "--have", update.old, "-o", tmp_path / "new", "--key", update.public_key
+    ).ok()
+    assert "all of it is downloaded" not in said.err
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert "" not in [wanted for name, wanted in server.asked if name == image_of(update).name]
+
+
+def test_a_server_that_does_not_say_the_size_is_trusted_no_more(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    server.extent, server.bend = "bytes {first}-{last}/*", flipped(image_of(update).stat().st_size - 5, ".tar.zst")
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).fails(4)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.objective("SO-28")
-@pytest.mark.parametrize("extent", ["bytes 0-1/2", "bytes 0-99/*", "x", "bytes 5-8/999999999999"])
+@pytest.mark.parametrize(
+    "extent",
+    [
+        "bytes 0-1/2",
+        "bytes 0-99/*",
+        "x",
+        "bytes 5-8/999999999999",
+        "bytes */{size}",
+        "bytes {first}-{last}/",
+        "bytes {first}-{last}/**",
+        "bytes {first}-{size}/*",
+        "bytes 0{first}-{last}/*",
+        "bytes {first}-{last}",
+    ],
+)
 def test_a_server_that_sends_another_part_is_refused(
     update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, extent: str
 ) -> None:
