@@ -29,13 +29,13 @@ import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import Final, Self
 
 from cosmos.content import HeldFile
 from cosmos.digest import Digest
-from cosmos.durable import Draft, blaming
+from cosmos.durable import Draft, world_failed
 from cosmos.folders import Folder
 from cosmos.limits import MAX_RESULT_BYTES, MAX_STORED_BYTES, MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
 from cosmos.records import dataclass
@@ -75,6 +75,7 @@ class _Batch:
     """
 
     file: HeldFile
+    folder: Folder
     name: str
     size_bytes: int
     lines: bytes
@@ -84,7 +85,12 @@ class _Batch:
 
     @classmethod
     def opened(cls, folder: Folder, name: str) -> Self | None:
-        """Return the batch `name`, or None where another process has just removed it. Raises `OSError`."""
+        """Return the batch `name`, or None where another process has just removed it. Raises `WorldFailed`."""
+        with folder.blaming(name):
+            return cls._opened(folder, name)
+
+    @classmethod
+    def _opened(cls, folder: Folder, name: str) -> Self | None:
         number = folder.open(name)
         if number is None:
             return None
@@ -96,10 +102,11 @@ class _Batch:
         at = size - _FOOT_BYTES - length
         is_whole = foot is not None and at >= len(_HEAD) + count * _LEAST_RECORD_BYTES and size <= MAX_STORED_BYTES
         lines = os.pread(number, length, at) if is_whole else b""
-        return cls(file=file, name=name, size_bytes=size, lines=lines, lines_at=at if is_whole else 0)
+        lines_at = at if is_whole else 0
+        return cls(file=file, folder=folder, name=name, size_bytes=size, lines=lines, lines_at=lines_at)
 
     def find(self, key: Digest) -> bytes | None:
-        """Return the record of `key`, or None if no batch has a whole one. Raises `OSError`."""
+        """Return the record of `key`, or None if no batch has a whole one. Raises `WorldFailed`."""
         wanted = key.hex.encode()
         at = self._place(wanted)
         if not self.lines.startswith(wanted, at):
@@ -125,7 +132,7 @@ class _Batch:
         return len(self.lines) // _LINE_BYTES
 
     def records(self) -> Iterator[tuple[Digest, bytes]]:
-        """Yield every record that is whole, by key. Raises `OSError`."""
+        """Yield every record that is whole, by key. Raises `WorldFailed`."""
         for line in _LINE.finditer(self.lines):
             key = Digest.from_hex(line[1].decode())
             record = self._record(line, key)
@@ -136,7 +143,10 @@ class _Batch:
         place, size = int(line[2]), int(line[3])
         if place + size > self.lines_at or size > MAX_RESULT_BYTES:  # damaged: so much must not be read
             return None
-        record = os.pread(self.file.number, size, place)
+        try:
+            record = os.pread(self.file.number, size, place)
+        except OSError as error:
+            raise world_failed(self.folder.shown(self.name), error) from error
         return None if unsealed(key, record) is None else record
 
 
@@ -178,7 +188,7 @@ class Batches:
         waiting = self._waiting.get(key)
         if waiting is not None:
             return waiting
-        with self._blaming():
+        with self._folder.blaming():
             found = self._looked_up(key)
             while found is None and self._list():
                 found = self._looked_up(key)
@@ -203,15 +213,14 @@ class Batches:
         """Write all that waits as one batch, durably. Raises `WorldFailed`."""
         if not self._waiting:
             return
-        with blaming(self._folder.path), self._folder.locked("lock", "alone"):
+        with self._folder.blaming(), self._folder.locked("lock", "alone"):
             self._list()
             taken = self._to_take()
             name = f"{1 + max(self._numbers, default=0):012}"
-            with self._draft() as draft:
+            with self._folder.blaming(name), self._draft() as draft:
                 _write(draft, self._newest(taken))
                 self._folder.keep(draft, name)
-            for batch in taken:
-                self._folder.remove(batch.name)
+            self._remove(taken)
             self._list()
         self._waiting, self._waiting_bytes = {}, 0
 
@@ -220,7 +229,7 @@ class Batches:
 
         Raises `WorldFailed`.
         """
-        with blaming(self._folder.path):
+        with self._folder.blaming():
             self._list()
             broken = [(batch, lost) for batch in self._known if (lost := _lost(batch))]
             for batch, _ in broken:
@@ -229,25 +238,21 @@ class Batches:
                         self._waiting[key] = record
                         self._waiting_bytes += len(record) + _LINE_BYTES
             self.write()
-            for batch, _ in broken:
-                self._folder.remove(batch.name)
+            self._remove(batch for batch, _ in broken)
             self._list()
         return sum(lost for _, lost in broken)
 
+    def _remove(self, batches: Iterable[_Batch]) -> None:
+        for batch in batches:
+            with self._folder.blaming(batch.name):
+                self._folder.remove(batch.name)
+
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
-        with self._blaming():
+        with self._folder.blaming():
             if not self._has_listed:
                 self._list()
             return self._looked_up(key)
-
-    @contextmanager
-    def _blaming(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError:
-            with blaming(self._folder.path):  # a path is only made for a message
-                raise
 
     def _looked_up(self, key: Digest) -> bytes | None:
         for batch in self._known:
@@ -261,7 +266,8 @@ class Batches:
         """Count a batch as used, once in a command."""
         if name not in self._used:
             self._used.add(name)
-            number = self._folder.open(name)
+            with self._folder.blaming(name):
+                number = self._folder.open(name)
             if number is not None:
                 self._count_use(number)
                 os.close(number)

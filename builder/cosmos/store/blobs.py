@@ -73,7 +73,7 @@ class StoreFolder:
         self._folder = folder_at(root)
         self._shown = str(self._folder)  # for messages, of which a path takes longer than to read a small blob
         self._batches = Batches(self._folder.folder("batches"), self._draft, self._count_use)
-        self._soon = Soon(self.root, self._room, self._blobs)
+        self._soon = Soon(self._room, self._blobs)
         self._is_holding = False
         self._held: contextlib.ExitStack | None = None
 
@@ -154,10 +154,11 @@ class StoreFolder:
         """
         demand_within(len(data), MAX_STORED_BYTES, str(digest))
         if self._content(digest) != data:
-            with self._draft() as draft:
+            folder = self._blobs(digest)
+            with folder.blaming(digest.hex), self._draft() as draft:
                 for piece in unchanged_pieces(data, str(digest)):
                     draft.stream.write(piece)
-                _keep(self._blobs(digest), draft, digest)
+                folder.keep(draft, digest.hex)
 
     def put_hashed_soon(self, digest: Digest, data: Content) -> None:
         """Keep `data` as `put_hashed` does, but for others and durably once `settle` is called, or much waits."""
@@ -183,9 +184,10 @@ class StoreFolder:
         """Keep the small document `data` under `key` durably; what was there is replaced."""
         record = _record(key, data)
         if self._read(key) != record:
-            with self._draft() as draft:
+            folder = self._results(key)
+            with folder.blaming(key.hex), self._draft() as draft:
                 draft.stream.write(record)
-                _keep(self._results(key), draft, key)
+                folder.keep(draft, key.hex)
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
         """Keep `data` as `put_result` does, but in memory until `settle` is called or very much waits there."""
@@ -247,7 +249,9 @@ class StoreFolder:
         with blaming(self.root), self._folder.locked_if_free("lock") as is_alone:
             if is_alone:
                 for digest in digests:
-                    self._blobs(digest).remove(digest.hex)
+                    folder = self._blobs(digest)
+                    with folder.blaming(digest.hex):
+                        folder.remove(digest.hex)
             return is_alone
 
     def _blobs(self, digest: Digest) -> Folder:
@@ -266,7 +270,7 @@ class StoreFolder:
         if record is None or unsealed(key, record) is not None:
             return record
         folder = self._results(key)
-        with blaming(folder.path):
+        with folder.blaming(key.hex):
             folder.remove(key.hex)  # at worst a good one that was just written: it is made again
         return None
 
@@ -277,15 +281,17 @@ class StoreFolder:
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[int]:
-        """Give the open folder of temporary files, which nobody sweeps meanwhile."""
+        """Give the open folder of temporary files, which nobody sweeps meanwhile. Raises `WorldFailed`.
+
+        The block says itself which file it could not write.
+        """
         if self._is_holding:
             self._hold_now()
-        with (
-            blaming(self.root),
-            self._folder.locked("lock", "shared"),
-            self._folder.folder("temporary").made() as folder,
-        ):
-            yield folder
+        with contextlib.ExitStack() as stack:
+            with self._folder.blaming():
+                stack.enter_context(self._folder.locked("lock", "shared"))
+                number = stack.enter_context(self._folder.folder("temporary").made())
+            yield number
 
     def _read(self, key: Digest) -> bytes | None:
         """Return the file of a result, or None if there is none; nothing of one that is too long to be one."""
@@ -328,7 +334,7 @@ class StoreFolder:
         folder, temporary = self._blobs(digest), self._folder.folder("temporary")
         name, aside = digest.hex, f"damaged-{digest.hex}"
         with (
-            blaming(folder.shown(name)),
+            folder.blaming(name),
             contextlib.suppress(FileNotFoundError),
             folder.opened() as here,
             temporary.made() as there,
@@ -361,12 +367,6 @@ def _unlike(data: Content, size_bytes: int) -> str:
     if size_bytes > MAX_STORED_BYTES:
         return f"has {size_bytes} bytes, the limit is {MAX_STORED_BYTES}"
     return f"want {size_bytes} bytes, got {size_bytes} of {content_digest(data)}"
-
-
-def _keep(folder: Folder, draft: Draft, digest: Digest) -> None:
-    """Give the draft its name. What stands in its way, for example a folder, is named. Raises `WorldFailed`."""
-    with blaming(folder.shown(digest.hex)):
-        folder.keep(draft, digest.hex)
 
 
 @contextlib.contextmanager
