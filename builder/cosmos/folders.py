@@ -93,7 +93,7 @@ class Folder:
 
     @contextlib.contextmanager
     def blaming(self, name: str = "") -> Iterator[None]:
-        """Turn every `OSError` of the block into `WorldFailed` about the file `name` or the folder itself, and raise it.
+        """Turn every `OSError` of the block into `WorldFailed` about the file `name` or the folder, and raise it.
 
         As `durable.blaming`, but the path is made for the message alone.
         """
