@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -269,6 +271,27 @@ def test_a_release_at_hand_that_cannot_be_opened_costs_a_download_and_is_named(
     assert files_of(tmp_path / "new") == files_of(update.new)
     (have / "RELEASE.json").unlink()
     assert "is not there" in cosmos(*words).fails(2).err, "another folder was meant"
+
+
+def test_what_is_no_file_among_the_old_files_comes_from_the_server(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """The frames of the old image count all the same. A pipe would keep the command waiting for ever."""
+    have = shutil.copytree(update.old, tmp_path / "have")
+    kinds = itertools.cycle((os.mkfifo, a_socket, Path.mkdir, lambda place: place.symlink_to("nowhere")))
+    for file in sorted(have.iterdir()):
+        if file.name != "RELEASE.json" and not file.name.endswith(".tar.zst"):
+            file.unlink()
+            next(kinds)(file)
+    said = cosmos("fetch", server.address, "--have", have, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert "warning: --have" not in said.err
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert server.sent[image_of(update).name] < image_of(update).stat().st_size
+
+
+def a_socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.relpath(place))  # a socket's whole path may be too long
 
 
 def test_an_address_without_a_release_is_told(
