@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.durable import Draft, begun_in
+from cosmos.durable import Draft, begun_in, world_failed
 from cosmos.folders import Folder
 from cosmos.limits import MAX_WAITING_BLOB_BYTES, MAX_WAITING_BLOBS, MAX_WAITING_RESULT_SECONDS
 
@@ -49,7 +49,7 @@ class Soon:
         Raises `WorldFailed`, and what `pieces` raises; such a blob does not wait.
         """
         now = time.monotonic()
-        with self._blaming(digest):
+        with self._folder(digest).blaming(digest.hex):
             if not self._waiting:
                 self._number = self._stack.enter_context(self._room())
                 self._since = now
@@ -71,17 +71,20 @@ class Soon:
         waiting, self._waiting, self._size_bytes = self._waiting, {}, 0
         with self._stack:
             try:
-                for digest, draft in waiting.items():
-                    with self._blaming(digest):
-                        draft.start()
-                for digest, draft in waiting.items():
-                    with self._blaming(digest):
-                        draft.finish()
+                self._finish(waiting)
                 self._name(waiting)
             except BaseException:
                 for draft in waiting.values():
                     _dropped(draft)
                 raise
+
+    def _finish(self, waiting: Mapping[Digest, Draft]) -> None:
+        for step in (Draft.start, Draft.finish):
+            for digest, draft in waiting.items():
+                try:
+                    step(draft)
+                except OSError as error:
+                    raise world_failed(self._folder(digest).shown(digest.hex), error) from error
 
     def _name(self, finished: Mapping[Digest, Draft]) -> None:
         with ExitStack() as opened:
@@ -95,9 +98,6 @@ class Soon:
             for folder, number in numbers.items():
                 with folder.blaming():
                     os.fsync(number)
-
-    def _blaming(self, digest: Digest) -> AbstractContextManager[None]:
-        return self._folder(digest).blaming(digest.hex)
 
     def _drop(self, digest: Digest) -> None:
         _dropped(self._waiting.pop(digest))
