@@ -1,7 +1,7 @@
 """Say whether an image is the one that everybody else gets from this commit.
 
     expected.py check images/NAME    one line: as published, or what moved; `make image` calls it
-    expected.py write images/NAME    write images/NAME/expected.toml; `make expected` calls it
+    expected.py write images/NAME    write images/NAME/expected.toml, if it differs; `make expected` calls it
 
 expected.toml is committed. It names the content root and everything that went in: the packages by version and SHA-256,
 the recipes, the definition, the program, and what the binary is made of. Signatures and keys are no part of a content
@@ -217,6 +217,16 @@ def verdict(then: Expected, now: Expected, image: str) -> tuple[int, str]:
     )
 
 
+def replaced(file: Path, data: bytes) -> bool:
+    """Write `data` to the file, in one step; return False, and change nothing, if the file has it. Raises `OSError`."""
+    if file.exists() and file.read_bytes() == data:
+        return False
+    new = file.with_name(f".{file.name}.new")
+    new.write_bytes(data)
+    new.replace(file)
+    return True
+
+
 def main(words: Sequence[str], repo: Path) -> int:
     """Check or write; return the exit code."""
     if len(words) != 2 or words[0] not in ("check", "write"):
@@ -226,7 +236,8 @@ def main(words: Sequence[str], repo: Path) -> int:
     file = image / NAME
     try:
         if words[0] == "write":
-            file.write_text(found(repo, image).to_toml(words[1]))
+            is_new = replaced(file, found(repo, image).to_toml(words[1]).encode())
+            sys.stdout.write(f"{words[1]}/{NAME}: {'written' if is_new else 'nothing differs, so it stays as it is'}\n")
             return 0
         if not file.exists():
             return 0  # nothing was published of this image

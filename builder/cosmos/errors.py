@@ -147,6 +147,7 @@ LIKELY_CAUSES: Final[Mapping[int, str]] = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
     errno.EISDIR: "a folder has the name of a file: move it away",
+    errno.EIO: "the disk or its connection fails: see dmesg, and go on with another disk",
     errno.EMFILE: "allow more open files: ulimit -n 1024",
 }
 """What to do about a system call that failed, by its number: the likely cause, as a hint."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from cosmos.durable import Draft, blaming, demand_folder_or_nothing, drafted_in, make_folder
+from cosmos.durable import Draft, blaming, demand_folder_or_nothing, drafted_in, make_folder, world_failed
 from cosmos.errors import WorldFailed
 from cosmos.locking import Hold, open_lock, take, take_at_once, take_in_time, unlock
 from cosmos.reading import demand_plain, read_open_within
@@ -90,6 +90,17 @@ class Folder:
     def shown(self, name: str) -> Path:
         """Return the path of the file `name`, for messages alone."""
         return self.path / name
+
+    @contextlib.contextmanager
+    def blaming(self, name: str = "") -> Iterator[None]:
+        """Turn every `OSError` of the block into `WorldFailed` about the file `name` or the folder, and raise it.
+
+        As `durable.blaming`, but the path is made for the message alone.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise world_failed(self.shown(name), error) from error
 
     def folder(self, name: str) -> Folder:
         """Return the folder `name` in this one."""

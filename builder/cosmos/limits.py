@@ -161,6 +161,12 @@ MAX_WAITING_RESULT_BYTES: Final = 8 * MIB  # of a store's small results before t
 MAX_WAITING_RESULT_SECONDS: Final = 5  # that one waits: so much work of a slow download a kill may cost
 MAX_WAITING_BLOBS: Final = 64  # of a store before they get their names; each is an open file
 MAX_WAITING_BLOB_BYTES: Final = 16 * MIB  # of them together: the disk takes longer for these than for two syncs
+MAX_STORED_BYTES: Final = Limit(
+    "MAX_STORED_BYTES", (1 << 32) - 1
+)  # of one file of a store, as MAX_FRAME_BYTES: a larger one is damaged, and is not read
+MAX_RESULT_BYTES: Final = Limit(
+    "MAX_RESULT_BYTES", 513 * MIB
+)  # of a store's small results, the largest one: MAX_LAYER_RECORD_BYTES, and the lines that vouch for it
 MAX_REMEMBERED_SIGNATURES: Final = 100_000  # 3 MB in a builder's store; more are verified again
 MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store
 MAX_LAYER_RECORD_BYTES: Final = Limit(

@@ -34,14 +34,17 @@ def stamp(about: os.stat_result) -> str:
     return " ".join(map(str, fields))
 
 
-def seen_now(number: int, settled: int, believed: Seen | None) -> Seen:
+def seen_now(number: int, settled: int, believed: Seen | None, most_bytes: int | None = None) -> Seen:
     """Return the SHA-256 and mode of the plain file that is open as `number`; for anything else, the mode alone.
 
-    A file whose stamp is that of `believed` is not read. `settled` is a time before which a change is old enough.
+    A file whose stamp is that of `believed` is not read, nor one that is longer than `most_bytes`: its size says that
+    it is not the one that was seen. `settled` is a time before which a change is old enough.
     """
     before = os.fstat(number)
     if not stat.S_ISREG(before.st_mode):
         return Seen(what=f"mode {before.st_mode:o}", stat="")
+    if most_bytes is not None and before.st_size > most_bytes:
+        return Seen(what=f"{before.st_size} bytes", stat="")
     if believed is not None and believed.stat == stamp(before):
         return believed
     hasher = hashlib.sha256()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,8 +177,44 @@ def test_a_server_with_an_image_of_its_own_is_refused(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("cut", [1 << 40, 40_000])
+def test_a_server_need_not_say_how_long_the_file_is(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, cut: int
+) -> None:
+    """RFC 9110 section 14.4: `*` for a size that the server does not know. The size is in what was signed."""
+    server.extent, server.cut_of, server.cut = "bytes {first}-{last}/*", image_of(update).name, cut
+    said = cosmos(
+        "fetch", server.address, "--have", update.old, "-o", tmp_path / "new", "--key", update.public_key
+    ).ok()
+    assert "all of it is downloaded" not in said.err
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert "" not in [wanted for name, wanted in server.asked if name == image_of(update).name]
+
+
+def test_a_server_that_does_not_say_the_size_is_trusted_no_more(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    server.extent, server.bend = "bytes {first}-{last}/*", flipped(image_of(update).stat().st_size - 5, ".tar.zst")
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).fails(4)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.objective("SO-28")
-@pytest.mark.parametrize("extent", ["bytes 0-1/2", "bytes 0-99/*", "x", "bytes 5-8/999999999999"])
+@pytest.mark.parametrize(
+    "extent",
+    [
+        "bytes 0-1/2",
+        "bytes 0-99/*",
+        "x",
+        "bytes 5-8/999999999999",
+        "bytes */{size}",
+        "bytes {first}-{last}/",
+        "bytes {first}-{last}/**",
+        "bytes {first}-{size}/*",
+        "bytes 0{first}-{last}/*",
+        "bytes {first}-{last}",
+    ],
+)
 def test_a_server_that_sends_another_part_is_refused(
     update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, extent: str
 ) -> None:
@@ -233,6 +271,27 @@ def test_a_release_at_hand_that_cannot_be_opened_costs_a_download_and_is_named(
     assert files_of(tmp_path / "new") == files_of(update.new)
     (have / "RELEASE.json").unlink()
     assert "is not there" in cosmos(*words).fails(2).err, "another folder was meant"
+
+
+def test_what_is_no_file_among_the_old_files_comes_from_the_server(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """The frames of the old image count all the same. A pipe would keep the command waiting for ever."""
+    have = shutil.copytree(update.old, tmp_path / "have")
+    kinds = itertools.cycle((os.mkfifo, a_socket, Path.mkdir, lambda place: place.symlink_to("nowhere")))
+    for file in sorted(have.iterdir()):
+        if file.name != "RELEASE.json" and not file.name.endswith(".tar.zst"):
+            file.unlink()
+            next(kinds)(file)
+    said = cosmos("fetch", server.address, "--have", have, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert "warning: --have" not in said.err
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert server.sent[image_of(update).name] < image_of(update).stat().st_size
+
+
+def a_socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.relpath(place))  # a socket's whole path may be too long
 
 
 def test_an_address_without_a_release_is_told(

@@ -16,7 +16,9 @@ from cosmos.errors import WorldFailed
 from cosmos.image.kept_release import kept_key
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
+from cosmos.locking import alone_if_free
 from cosmos.model.names import KeyName
+from cosmos.model.release import DRAFT_MARK
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import Seal, SealedStore
 from cosmos.trust.roles import IN_TOTO_TYPE
@@ -66,6 +68,42 @@ def test_a_build_of_which_nothing_changed_writes_no_file_and_says_so(built: Imag
     row = build(built, cosmos, "--json").json()
     assert (row["changed"], row["made"]) == (False, {})
     assert row["looked-at"]["hashed"] == row["looked-at"]["files"] >= 20
+
+
+def test_it_removes_what_killed_builds_left_and_no_folder_of_a_living_one(built: ImageFixture, cosmos: Cosmos) -> None:
+    """Only a build that made a release did so, and each killed one left a whole image beside it."""
+    before, left = files(built.out), built.home / "store/temporary/left"
+    killed, first, living, theirs = (built.folder / f".out-{name * 8}" for name in "abcd")
+    for folder in (killed, first, living, theirs):
+        folder.mkdir(0o700)
+    for folder in (killed, living):
+        (folder / DRAFT_MARK).touch(0o600)
+        (folder / "release").mkdir()
+        (folder / "release" / "image").write_bytes(bytes(1000))
+    (theirs / "file").write_bytes(b"mine")
+    left.write_bytes(b"half of a blob")
+    with (
+        alone_if_free(living / DRAFT_MARK) as is_held,
+        StoreFolder(built.home / "store").folder.locked("lock", "shared"),
+    ):
+        assert is_held
+        assert NOTHING in build(built, cosmos).ok().err
+        assert [path.exists() for path in (killed, first, living, theirs, left)] == [False, False, True, True, True]
+    assert NOTHING in build(built, cosmos).ok().err
+    assert [path.exists() for path in (living, theirs, left)] == [False, True, False]
+    assert files(built.out) == before
+
+
+def test_what_cannot_be_removed_beside_it_is_no_failure(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise WorldFailed("x", "is read-only")
+
+    (built.folder / ".out-abcdefgh").mkdir(0o700)
+    monkeypatch.setattr("cosmos.release.draft.sweep_beside", refuse)
+    monkeypatch.setattr(StoreFolder, "sweep", refuse)
+    assert NOTHING in build(built, cosmos).ok().err
 
 
 def test_it_repeats_the_answer_and_the_warnings_of_the_build(built: ImageFixture, cosmos: Cosmos) -> None:

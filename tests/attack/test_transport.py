@@ -345,8 +345,14 @@ def test_a_server_that_names_no_version_is_never_resumed(tmp_path: Path) -> None
             body=b"xxxxx",
         ),
         said("206 Partial Content", "Content-Length: 5", body=b"xxxxx"),
+        said("206 Partial Content", f"Content-Range: bytes 300000-{len(DATA)}/*", "Content-Length: 5", body=b"xxxxx"),
+        said("206 Partial Content", "Content-Range: bytes 300000-300004/*", "Content-Length: 5", body=b"xxxxx"),
         said(
-            "206 Partial Content", f"Content-Range: bytes 300000-{len(DATA) - 1}/*", "Content-Length: 5", body=b"xxxxx"
+            "206 Partial Content",
+            f"Content-Range: bytes 300000-{len(DATA) - 1}/*",
+            'ETag: "v9"',
+            "Content-Length: 5",
+            body=b"xxxxx",
         ),
         said(
             "206 Partial Content",
@@ -362,6 +368,19 @@ def test_a_part_that_was_not_asked_for_is_dropped_and_all_is_fetched_again(tmp_p
     with raw_server(ranged(DATA, '"v1"', most=300_000), lie, ranged(DATA, '"v1"')) as server:
         assert archive(carrier_of(server, tmp_path)) == DATA
         assert server.asked("Range") == ["", "bytes=300000-", ""]
+
+
+def test_the_rest_of_a_file_whose_size_the_server_does_not_say_is_taken(tmp_path: Path) -> None:
+    """RFC 9110 section 14.4 lets a server say `*` for the size. The bytes are judged by their digest."""
+    rest = said(
+        "206 Partial Content",
+        f"Content-Range: bytes 300000-{len(DATA) - 1}/*",
+        f"Content-Length: {len(DATA) - 300_000}",
+        body=DATA[300_000:],
+    )
+    with raw_server(ranged(DATA, '"v1"', most=300_000), rest) as server:
+        assert archive(carrier_of(server, tmp_path)) == DATA
+        assert server.asked("Range") == ["", "bytes=300000-"]
 
 
 def test_a_part_of_a_file_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ Bend = Callable[[str, int, bytes], bytes]
 class RangedServer:
     """`sent` are the bytes of body by file name. `bend` changes what is sent; `cut` ends each answer after so many.
 
-    `cut_of` is the name of the only file that is cut; "" for all."""
+    `cut_of` is the name of the only file that is cut; "" for all. `extent` is the header Content-Range, in which
+    {first}, {last} and {size} are those of the part; "" for the right one."""
 
     folder: Path
     address: str = ""
@@ -52,7 +53,7 @@ def ranged_server(folder: Path) -> Iterator[RangedServer]:
                 start, end = int(wanted[1]), int(wanted[2] or len(data) - 1) + 1
                 body = told.bend(name, start, data[start:end])
                 self.send_response(206)
-                self.send_header("Content-Range", told.extent or f"bytes {start}-{end - 1}/{len(data)}")
+                self.send_header("Content-Range", self.extent(start, end - 1, len(data)))
             else:
                 body = told.bend(name, 0, data)
                 self.send_response(200)
@@ -62,6 +63,9 @@ def ranged_server(folder: Path) -> Iterator[RangedServer]:
             told.sent[name] = told.sent.get(name, 0) + len(body)
             with suppress(OSError):
                 self.wfile.write(body)
+
+        def extent(self, first: int, last: int, size: int) -> str:
+            return (told.extent or "bytes {first}-{last}/{size}").format(first=first, last=last, size=size)
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -73,6 +73,46 @@ def test_a_root_that_may_not_be_written_is_refused_before_anything_is_fetched(
     assert [file.name for file in mine.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("way", ["plain", "link to it", "root is a link"])
+def test_what_a_build_writes_may_not_be_an_input_of_the_next_one(
+    frozen: ImageFixture, cosmos: Cosmos, tmp_path: Path, way: str
+) -> None:
+    """The next build laid the whole release into the image, and the one after it that release with the first in it."""
+    root = frozen.folder / "template/root"
+    place = root / "srv" / "new"
+    if way == "link to it":
+        (tmp_path / "away").symlink_to(root)
+        place = tmp_path / "away" / "new"
+    elif way == "root is a link":
+        root.rename(tmp_path / "elsewhere")
+        root.symlink_to(tmp_path / "elsewhere")
+        place = tmp_path / "elsewhere" / "new"
+    before = sorted(root.rglob("*"))
+    said = f"error: {place}: lies in {root}, and the next build would lay it into the image as a part of the template"
+    for option in ("--out", "--keep-root", "--report"):
+        err = _refused_unfetched(frozen, cosmos, 5, option, place)
+        assert said in err
+        assert f"hint: choose another {'place' if option == '--report' else 'folder'}" in err
+        assert option in err
+    assert said in cosmos("vendor", frozen.folder, place, "--home", frozen.home).fails(5).err
+    assert sorted(root.rglob("*")) == before
+    cosmos("build", frozen.folder, "--home", frozen.home, "--out", root.parent / "out").ok()
+
+
+def test_what_is_behind_a_link_of_the_template_is_no_input(
+    frozen: ImageFixture, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """The link alone is laid into the image. The page would take the place of a link to a file."""
+    root = frozen.folder / "template/root"
+    (tmp_path / "behind").mkdir()
+    (root / "behind").symlink_to(tmp_path / "behind")
+    (root / "page.html").symlink_to(tmp_path / "page.html")
+    words = ("build", frozen.folder, "--home", frozen.home, "--out", root / "behind" / "out")
+    assert f"{root}/page.html: lies in {root}" in cosmos(*words, "--report", root / "page.html").fails(5).err
+    cosmos(*words).ok()
+    assert "nothing changed: " in cosmos(*words).ok().err
+
+
 def test_a_key_of_another_role_is_refused_before_anything_is_fetched(
     frozen: ImageFixture, cosmos: Cosmos, tmp_path: Path
 ) -> None:

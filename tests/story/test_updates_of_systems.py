@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from fakes.huge_files import HUGE_BYTES, grow, hash_no_huge_file
 from fakes.programs import Cosmos
 from fakes.updates import Update, files_of, make_update
 
@@ -69,12 +69,13 @@ def test_changed_files_are_named_with_their_stars_and_nothing_is_made(
 
 
 def test_a_file_that_grew_without_end_is_named_and_not_read(
-    update: Update, root: Path, delta: Path, cosmos: Cosmos, tmp_path: Path
+    update: Update, root: Path, delta: Path, cosmos: Cosmos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    hash_no_huge_file(monkeypatch)
     size = (root / "usr/bin/same").stat().st_size
-    os.truncate(root / "usr/bin/same", 1 << 40)
+    grow(root / "usr/bin/same")
     failed = cosmos("apply", delta, "--from-root", root, "-o", tmp_path / "new", "--key", update.public_key).fails(7)
-    assert f"/usr/bin/same (same-1.0.0): has {1 << 40} bytes, but was installed with {size}" in failed.err
+    assert f"/usr/bin/same (same-1.0.0): has {HUGE_BYTES} bytes, but was installed with {size}" in failed.err
 
 
 def test_a_changed_star_may_be_carried_whole(update: Update, root: Path, cosmos: Cosmos, tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, WorldFailed
+from cosmos.errors import CosmosError, Refused, WorldFailed
 from cosmos.image.template_folder import DECLARATIONS_FILE, ROOT_FOLDER, template_folder
-from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_STORED_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
 from cosmos.records import dataclass
 from cosmos.stamps import Seen, seen_now, stamp
@@ -125,7 +125,7 @@ def read_kept(store: Store, key: Digest) -> Kept | None:
 
 def write_kept(store: Store, key: Digest, kept: Kept) -> None:
     """Keep the record, if the store can be written: the release is complete without it."""
-    with suppress(WorldFailed):
+    with suppress(WorldFailed, Refused):  # Refused: it would be too long
         store.put_result(key, kept.to_bytes())
 
 
@@ -239,7 +239,9 @@ class Places:
         return Seen(what=str(Digest.of(data)), stat="")
 
     def _seen(self, number: int, place: Place) -> Seen:
-        return seen_now(number, self.settled, self.known.get(place) if self.trusts_stat else None)
+        believed = self.known.get(place) if self.trusts_stat else None
+        most_bytes = None if place[0] == "out" else MAX_STORED_BYTES  # no input is larger; an image may be
+        return seen_now(number, self.settled, believed, most_bytes)
 
 
 def unchanged(kept: Kept, places: Places) -> dict[Place, Seen] | str:

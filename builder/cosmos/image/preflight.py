@@ -9,7 +9,7 @@ from typing import Final
 
 from cosmos.canon import Json
 from cosmos.durable import demand_writable
-from cosmos.errors import Malformed, NoSolution, quoted
+from cosmos.errors import Malformed, NoSolution, WorldFailed, quoted
 from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import level_of
@@ -35,6 +35,7 @@ from cosmos.resolve.locked import Judged, demand_right
 from cosmos.resolve.stale import differences
 from cosmos.sandbox.bubble import Bubble
 
+_ANOTHER_ROOT: Final = "choose another folder for --keep-root"
 _GUESSED_BYTES: Final = 16  # a shorter secret is found by trying: 16 random letters are not
 
 
@@ -81,6 +82,9 @@ class Ready:
 
 def preflight(definition: Definition, world: World, options: BuildOptions) -> Ready:
     """Return everything that a build needs. Raises the errors of `cosmos.errors`, before anything is fetched."""
+    demand_no_input(definition, options.out, "choose another folder: --out FOLDER")
+    if options.keep_root is not None:
+        demand_no_input(definition, options.keep_root, _ANOTHER_ROOT)
     template = demand_sound(definition, options.secrets)
     warn_of_short(options.secrets, world.reporter)
     demand_known_rules(definition)
@@ -125,8 +129,18 @@ def demand_room(options: BuildOptions) -> None:
         raise Malformed(
             str(options.keep_root),
             "is the release folder, inside it, or around it",
-            hint="choose another folder for --keep-root",
+            hint=_ANOTHER_ROOT,
         )
+
+
+def demand_no_input(definition: Definition, place: Path, hint: str) -> None:
+    """Raise `WorldFailed` if what is written to `place` would be an input of the next build: a file of the template."""
+    root = definition.template.root
+    if root is None:
+        return
+    if any(real(one).is_relative_to(real(root)) for one in (place, place.parent)):  # a link may be replaced
+        problem = f"lies in {root}, and the next build would lay it into the image as a part of the template"
+        raise WorldFailed(str(place), problem, hint=hint)
 
 
 def fresh_lock(definition: Definition, data: bytes, world: World) -> tuple[Lock, Judged | None]:

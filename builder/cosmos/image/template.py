@@ -57,12 +57,13 @@ _Mapped = Mapping[TreePath, TreePath]
 class TemplateFiles:
     """A template as it is in its folder: the bytes of its template.toml, and the entries below root/ without times.
 
-    `name` is the folder's own name.
+    `name` is the folder's own name. `root` is the folder root/ that was read.
     """
 
     name: str
     declarations: bytes
     files: Mapping[TreePath, Entry]
+    root: Path | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +83,9 @@ class RenderedTemplate:
 
 def read_template(folder: Path) -> TemplateFiles:
     """Return the template in `folder`. Raises `Malformed` for a folder that holds no template, or a device."""
+    root = folder / ROOT_FOLDER
     return TemplateFiles(
-        name=folder.name, declarations=_read(folder / DECLARATIONS_FILE), files=_files_below(folder / ROOT_FOLDER)
+        name=folder.name, declarations=_read(folder / DECLARATIONS_FILE), files=_files_below(root), root=root
     )
 
 

@@ -28,7 +28,7 @@ from cosmos.image.definition import Definition, read_definition
 from cosmos.image.home import Home
 from cosmos.image.packed_definition import packed_definition, unpack_definition
 from cosmos.image.policy import demand_signed_lock, demand_vouched
-from cosmos.image.preflight import fresh_lock
+from cosmos.image.preflight import demand_no_input, fresh_lock
 from cosmos.image.rebuild.world import RebuildWorld
 from cosmos.image.soundness import demand_sound
 from cosmos.image.template import stand_ins
@@ -107,6 +107,7 @@ class _Wanted:
 
 def vendor_image(definition: Definition, world: Home, folder: Path, accept: frozenset[str]) -> VendoredFolder:
     """Vendor an image: its definition, its lock and its stars. Raises what a build raises up to its first script."""
+    demand_no_input(definition, folder, "name another folder")
     demand_sound(definition, stand_ins(definition.template))
     data, envelope = world.lock_files(definition)
     demand_signed_lock(definition, world, data, envelope)

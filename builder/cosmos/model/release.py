@@ -56,6 +56,15 @@ _TEMPORARY: Final = ".cosmos-"  # begins the names of files that are being writt
 _RESERVED: Final = (RELEASE_FILE, RELEASE_ENVELOPE, "RELEASE.request", "RELEASE.signature", DRAFT_MARK)
 
 
+def draft_prefix(out: str) -> str:
+    """Return how the names of the folders begin in which a release is made whose own folder is `out`, beside it.
+
+    >>> draft_prefix("out")
+    '.out-'
+    """
+    return f".{out}-"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
     """One file of a release."""

@@ -1,9 +1,10 @@
 """An unfinished release, and the step that publishes it: the interface `Draft`, and `FolderDraft` on disk.
 
 A `FolderDraft` is in the folder `.out-XXXX` beside `out/`. The build removes it at its end. A killed build leaves its
-folder, and the next build removes it. A living build holds a lock on the file `cosmos-draft` in its folder; the kernel
-releases the lock when the process dies. A folder without this file is not ours and stays, unless it is empty, has such
-a name, and is this user's alone: a build that was killed in its first moment left it.
+folder, and the next build removes it, also one that finds nothing changed. A living build holds a lock on the file
+`cosmos-draft` in its folder; the kernel releases the lock when the process dies. A folder without this file is not ours
+and stays, unless it is empty, has such a name, and is this user's alone: a build that was killed in its first moment
+left it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cosmos.errors import CosmosError, Malformed, WorldFailed
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.links import real
 from cosmos.locking import alone_if_free
-from cosmos.model.release import DRAFT_MARK, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release
+from cosmos.model.release import DRAFT_MARK, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, draft_prefix
 from cosmos.model.reporter import Reporter
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
@@ -176,7 +177,7 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
     sweep_beside(out)
     while True:
         with blaming(out.parent):
-            place = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+            place = Path(tempfile.mkdtemp(prefix=draft_prefix(out.name), dir=out.parent))
         with alone_if_free(place / DRAFT_MARK) as is_ours:
             if not is_ours or not (place / DRAFT_MARK).is_file():
                 continue  # another build swept it in the moment before it was locked
@@ -192,9 +193,9 @@ def sweep_beside(out: Path) -> None:
     import shutil  # as above
 
     out = out.absolute()
-    for draft in sorted(out.parent.glob(f"{glob.escape(_prefix(out))}*")):
+    for draft in sorted(out.parent.glob(f"{glob.escape(draft_prefix(out.name))}*")):
         if draft.is_symlink() or not (draft / DRAFT_MARK).is_file():
-            _remove_unmarked(draft, _prefix(out))
+            _remove_unmarked(draft, draft_prefix(out.name))
             continue
         with alone_if_free(draft / DRAFT_MARK) as is_dead:
             if is_dead:
@@ -225,7 +226,3 @@ def _same_files(one: Path, other: Path, *, but: str) -> bool:
         and filecmp.cmp(one / name, other / name, shallow=False)
         for name in names
     )
-
-
-def _prefix(out: Path) -> str:
-    return f".{out.name}-"

@@ -11,14 +11,15 @@ A batch, format 1:
     cosmos-batch 1 COUNT\\n       how many records, 10 digits
 
 Nothing in a batch is believed. A record that does not have its key and its digest is missing, and so is every record of
-a file that does not end as a batch does: the same result is then looked for in earlier batches. A batch gets its name
-when all of its bytes are on the disk, so that a killed writer leaves no part of one.
+a file that does not end as a batch does, or is longer than any batch (`MAX_STORED_BYTES`): the same result is then
+looked for in earlier batches. A batch gets its name when all of its bytes are on the disk, so that a killed writer
+leaves no part of one.
 
 How many there are: whoever writes a batch takes into it every later batch that is less than twice as large as all that
-it has taken so far, from the newest back to the first that is larger. So each batch is at least twice as large as the
-next one: a store of a terabyte has 40 at most. A batch that was taken is removed after the new one is on the disk. A
-kill between the two leaves both; the later one counts, and the next writer goes on. A reader that finds a batch removed
-looks again at which ones there are.
+it has taken so far, from the newest back to the first that is larger, or would make it too long. So each batch is at
+least twice as large as the next one, unless both would be too long together: a store of 100 GiB has some 80 at most. A
+batch that was taken is removed after the new one is on the disk. A kill between the two leaves both; the later one
+counts, and the next writer goes on. A reader that finds a batch removed looks again at which ones there are.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import Final, Self
 
 from cosmos.content import HeldFile
 from cosmos.digest import Digest
-from cosmos.durable import Draft, blaming
+from cosmos.durable import Draft, world_failed
 from cosmos.folders import Folder
-from cosmos.limits import MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
+from cosmos.limits import MAX_RESULT_BYTES, MAX_STORED_BYTES, MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
 from cosmos.records import dataclass
 
 _HEAD: Final = b"cosmos-batch 1\n"
@@ -45,6 +46,7 @@ _FOOT_BYTES: Final = 26
 _LINE: Final = re.compile(rb"([0-9a-f]{64}) ([0-9]{15}) ([0-9]{15})\n")
 _LINE_BYTES: Final = 97
 _KEY_BYTES: Final = 64
+_LEAST_RECORD_BYTES: Final = 160  # of one without data
 _KEYS_FOR_A_LOOK: Final = 32  # are cut out in the time of one look
 BATCH_NAME: Final = re.compile(r"[0-9]{12}")
 
@@ -73,6 +75,7 @@ class _Batch:
     """
 
     file: HeldFile
+    folder: Folder
     name: str
     size_bytes: int
     lines: bytes
@@ -82,21 +85,28 @@ class _Batch:
 
     @classmethod
     def opened(cls, folder: Folder, name: str) -> Self | None:
-        """Return the batch `name`, or None where another process has just removed it. Raises `OSError`."""
+        """Return the batch `name`, or None where another process has just removed it. Raises `WorldFailed`."""
+        with folder.blaming(name):
+            return cls._opened(folder, name)
+
+    @classmethod
+    def _opened(cls, folder: Folder, name: str) -> Self | None:
         number = folder.open(name)
         if number is None:
             return None
         file = HeldFile(number, name)
         size = os.fstat(number).st_size
         foot = _FOOT.fullmatch(os.pread(number, _FOOT_BYTES, max(0, size - _FOOT_BYTES)))
-        length = int(foot[1]) * _LINE_BYTES if foot else 0
+        count = int(foot[1]) if foot else 0
+        length = count * _LINE_BYTES
         at = size - _FOOT_BYTES - length
-        is_whole = foot is not None and at >= len(_HEAD)
+        is_whole = foot is not None and at >= len(_HEAD) + count * _LEAST_RECORD_BYTES and size <= MAX_STORED_BYTES
         lines = os.pread(number, length, at) if is_whole else b""
-        return cls(file=file, name=name, size_bytes=size, lines=lines, lines_at=at if is_whole else 0)
+        lines_at = at if is_whole else 0
+        return cls(file=file, folder=folder, name=name, size_bytes=size, lines=lines, lines_at=lines_at)
 
     def find(self, key: Digest) -> bytes | None:
-        """Return the record of `key`, or None if no batch has a whole one. Raises `OSError`."""
+        """Return the record of `key`, or None if no batch has a whole one. Raises `WorldFailed`."""
         wanted = key.hex.encode()
         at = self._place(wanted)
         if not self.lines.startswith(wanted, at):
@@ -122,7 +132,7 @@ class _Batch:
         return len(self.lines) // _LINE_BYTES
 
     def records(self) -> Iterator[tuple[Digest, bytes]]:
-        """Yield every record that is whole, by key. Raises `OSError`."""
+        """Yield every record that is whole, by key. Raises `WorldFailed`."""
         for line in _LINE.finditer(self.lines):
             key = Digest.from_hex(line[1].decode())
             record = self._record(line, key)
@@ -131,9 +141,12 @@ class _Batch:
 
     def _record(self, line: re.Match[bytes], key: Digest) -> bytes | None:
         place, size = int(line[2]), int(line[3])
-        if place + size > self.lines_at:  # damaged: so much must not be read
+        if place + size > self.lines_at or size > MAX_RESULT_BYTES:  # damaged: so much must not be read
             return None
-        record = os.pread(self.file.number, size, place)
+        try:
+            record = os.pread(self.file.number, size, place)
+        except OSError as error:
+            raise world_failed(self.folder.shown(self.name), error) from error
         return None if unsealed(key, record) is None else record
 
 
@@ -175,7 +188,7 @@ class Batches:
         waiting = self._waiting.get(key)
         if waiting is not None:
             return waiting
-        with self._blaming():
+        with self._folder.blaming():
             found = self._looked_up(key)
             while found is None and self._list():
                 found = self._looked_up(key)
@@ -200,15 +213,14 @@ class Batches:
         """Write all that waits as one batch, durably. Raises `WorldFailed`."""
         if not self._waiting:
             return
-        with blaming(self._folder.path), self._folder.locked("lock", "alone"):
+        with self._folder.blaming(), self._folder.locked("lock", "alone"):
             self._list()
             taken = self._to_take()
             name = f"{1 + max(self._numbers, default=0):012}"
-            with self._draft() as draft:
+            with self._folder.blaming(name), self._draft() as draft:
                 _write(draft, self._newest(taken))
                 self._folder.keep(draft, name)
-            for batch in taken:
-                self._folder.remove(batch.name)
+            self._remove(taken)
             self._list()
         self._waiting, self._waiting_bytes = {}, 0
 
@@ -217,7 +229,7 @@ class Batches:
 
         Raises `WorldFailed`.
         """
-        with blaming(self._folder.path):
+        with self._folder.blaming():
             self._list()
             broken = [(batch, lost) for batch in self._known if (lost := _lost(batch))]
             for batch, _ in broken:
@@ -226,25 +238,21 @@ class Batches:
                         self._waiting[key] = record
                         self._waiting_bytes += len(record) + _LINE_BYTES
             self.write()
-            for batch, _ in broken:
-                self._folder.remove(batch.name)
+            self._remove(batch for batch, _ in broken)
             self._list()
         return sum(lost for _, lost in broken)
 
+    def _remove(self, batches: Iterable[_Batch]) -> None:
+        for batch in batches:
+            with self._folder.blaming(batch.name):
+                self._folder.remove(batch.name)
+
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
-        with self._blaming():
+        with self._folder.blaming():
             if not self._has_listed:
                 self._list()
             return self._looked_up(key)
-
-    @contextmanager
-    def _blaming(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError:
-            with blaming(self._folder.path):  # a path is only made for a message
-                raise
 
     def _looked_up(self, key: Digest) -> bytes | None:
         for batch in self._known:
@@ -258,7 +266,8 @@ class Batches:
         """Count a batch as used, once in a command."""
         if name not in self._used:
             self._used.add(name)
-            number = self._folder.open(name)
+            with self._folder.blaming(name):
+                number = self._folder.open(name)
             if number is not None:
                 self._count_use(number)
                 os.close(number)
@@ -284,7 +293,7 @@ class Batches:
         taken: list[_Batch] = []
         total = len(_HEAD) + self._waiting_bytes + _FOOT_BYTES
         for batch in self._known:
-            if batch.size_bytes >= 2 * total:
+            if batch.size_bytes >= 2 * total or batch.size_bytes + total > MAX_STORED_BYTES:
                 break
             taken.append(batch)
             total += batch.size_bytes

@@ -12,7 +12,8 @@ ROOT is a folder of the builder's machine or of a system (`folders`).
 
 A blob is named by digest and size, the form of the Bazel Remote Execution API. A name appears when all of its bytes are
 on the disk, so that a kill or a power cut leaves a blob whole or absent. `sweep` removes the files that a killed writer
-left in `temporary/`. Every read hashes the blob again: a store is a cache, never a reason to trust.
+left in `temporary/`. Every read hashes the blob again: a store is a cache, never a reason to trust. A file that is
+longer than anything that a store keeps (`MAX_STORED_BYTES`, `MAX_RESULT_BYTES`) is damaged, and is not read.
 
 A result is stored as one line `cosmos-result 1 KEY DIGEST` and its data. A result that does not match its line counts
 as absent. The store cannot check a result against its inputs: a caller that relies on one for more than speed must
@@ -43,7 +44,8 @@ from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted_in
 from cosmos.errors import WorldFailed, likely_cause
 from cosmos.folders import Folder, folder_at
-from cosmos.reading import open_content
+from cosmos.limits import MAX_RESULT_BYTES, MAX_STORED_BYTES, demand_within
+from cosmos.reading import open_content, read_within
 from cosmos.spool import Spool
 from cosmos.store.batches import Batches, sealed, unsealed
 from cosmos.store.interface import Damaged
@@ -71,7 +73,7 @@ class StoreFolder:
         self._folder = folder_at(root)
         self._shown = str(self._folder)  # for messages, of which a path takes longer than to read a small blob
         self._batches = Batches(self._folder.folder("batches"), self._draft, self._count_use)
-        self._soon = Soon(self.root, self._room, self._blobs)
+        self._soon = Soon(self._room, self._blobs)
         self._is_holding = False
         self._held: contextlib.ExitStack | None = None
 
@@ -122,9 +124,9 @@ class StoreFolder:
         Raises `NotStored` if it is missing; removes a damaged one: `Damaged`, or `WorldFailed` if it cannot.
         """
         data = self.unchecked(digest, size_bytes)
-        if len(data) == size_bytes and content_digest(data) == digest:
+        if _is_blob(data, digest, size_bytes):
             return data
-        problem = f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {content_digest(data)}"
+        problem = f"the store's copy is damaged: {_unlike(data, size_bytes)}"
         try:
             self.remove_if_damaged(digest, size_bytes)
         except WorldFailed as error:  # as on a medium that is read-only
@@ -150,14 +152,17 @@ class StoreFolder:
 
         A file that has changed since then is not kept: `Refused`.
         """
+        demand_within(len(data), MAX_STORED_BYTES, str(digest))
         if self._content(digest) != data:
-            with self._draft() as draft:
+            folder = self._blobs(digest)
+            with folder.blaming(digest.hex), self._draft() as draft:
                 for piece in unchanged_pieces(data, str(digest)):
                     draft.stream.write(piece)
-                _keep(self._blobs(digest), draft, digest)
+                folder.keep(draft, digest.hex)
 
     def put_hashed_soon(self, digest: Digest, data: Content) -> None:
         """Keep `data` as `put_hashed` does, but for others and durably once `settle` is called, or much waits."""
+        demand_within(len(data), MAX_STORED_BYTES, str(digest))
         if digest not in self._soon and self._content(digest) != data:
             self._soon.add(digest, unchanged_pieces(data, str(digest)), len(data))
 
@@ -177,18 +182,19 @@ class StoreFolder:
 
     def put_result(self, key: Digest, data: bytes) -> None:
         """Keep the small document `data` under `key` durably; what was there is replaced."""
-        record = sealed(key, data)
+        record = _record(key, data)
         if self._read(key) != record:
-            with self._draft() as draft:
+            folder = self._results(key)
+            with folder.blaming(key.hex), self._draft() as draft:
                 draft.stream.write(record)
-                _keep(self._results(key), draft, key)
+                folder.keep(draft, key.hex)
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
         """Keep `data` as `put_result` does, but in memory until `settle` is called or very much waits there."""
         if self._own_record(key) is not None:
             self.put_result(key, data)
         else:
-            self._batches.add(key, sealed(key, data))
+            self._batches.add(key, _record(key, data))
 
     def settle(self) -> None:
         """Make durable what this object kept with `put_hashed_soon` and `put_result_soon`. Raises `WorldFailed`."""
@@ -243,7 +249,9 @@ class StoreFolder:
         with blaming(self.root), self._folder.locked_if_free("lock") as is_alone:
             if is_alone:
                 for digest in digests:
-                    self._blobs(digest).remove(digest.hex)
+                    folder = self._blobs(digest)
+                    with folder.blaming(digest.hex):
+                        folder.remove(digest.hex)
             return is_alone
 
     def _blobs(self, digest: Digest) -> Folder:
@@ -262,7 +270,7 @@ class StoreFolder:
         if record is None or unsealed(key, record) is not None:
             return record
         folder = self._results(key)
-        with blaming(folder.path):
+        with folder.blaming(key.hex):
             folder.remove(key.hex)  # at worst a good one that was just written: it is made again
         return None
 
@@ -273,17 +281,20 @@ class StoreFolder:
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[int]:
-        """Give the open folder of temporary files, which nobody sweeps meanwhile."""
+        """Give the open folder of temporary files, which nobody sweeps meanwhile. Raises `WorldFailed`.
+
+        The block says itself which file it could not write.
+        """
         if self._is_holding:
             self._hold_now()
-        with (
-            blaming(self.root),
-            self._folder.locked("lock", "shared"),
-            self._folder.folder("temporary").made() as folder,
-        ):
-            yield folder
+        with contextlib.ExitStack() as stack:
+            with self._folder.blaming():
+                stack.enter_context(self._folder.locked("lock", "shared"))
+                number = stack.enter_context(self._folder.folder("temporary").made())
+            yield number
 
     def _read(self, key: Digest) -> bytes | None:
+        """Return the file of a result, or None if there is none; nothing of one that is too long to be one."""
         place = f"results/{key.hex[:2]}/{key.hex}"
         try:
             number = self._folder.open(place)
@@ -291,7 +302,8 @@ class StoreFolder:
                 return None
             with os.fdopen(number, "rb") as stream:
                 self._count_use(number)
-                return stream.read()
+                is_long = os.fstat(number).st_size > MAX_RESULT_BYTES
+                return b"" if is_long else read_within(stream, MAX_RESULT_BYTES)
         except OSError:
             with reading(self._folder.shown(place)):  # a path is only made for a message
                 raise
@@ -322,7 +334,7 @@ class StoreFolder:
         folder, temporary = self._blobs(digest), self._folder.folder("temporary")
         name, aside = digest.hex, f"damaged-{digest.hex}"
         with (
-            blaming(folder.shown(name)),
+            folder.blaming(name),
             contextlib.suppress(FileNotFoundError),
             folder.opened() as here,
             temporary.made() as there,
@@ -330,16 +342,31 @@ class StoreFolder:
             os.rename(name, aside, src_dir_fd=here, dst_dir_fd=there)
             with os.fdopen(os.open(aside, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there), "rb") as stream:
                 data = open_content(stream.fileno(), aside)
-            if len(data) == size_bytes and content_digest(data) == digest:
+            if _is_blob(data, digest, size_bytes):
                 os.rename(aside, name, src_dir_fd=there, dst_dir_fd=here)
             else:
                 os.unlink(aside, dir_fd=there)
 
 
-def _keep(folder: Folder, draft: Draft, digest: Digest) -> None:
-    """Give the draft its name. What stands in its way, for example a folder, is named. Raises `WorldFailed`."""
-    with blaming(folder.shown(digest.hex)):
-        folder.keep(draft, digest.hex)
+def _record(key: Digest, data: bytes) -> bytes:
+    """Return the record of a result. Raises `Refused` if no reader would take it."""
+    record = sealed(key, data)
+    demand_within(len(record), MAX_RESULT_BYTES, f"the store's record {key.short}")
+    return record
+
+
+def _is_blob(data: Content, digest: Digest, size_bytes: int) -> bool:
+    """Return whether `data` is the blob. What has another size, or one that no blob has, is not read for it."""
+    return len(data) == size_bytes <= MAX_STORED_BYTES and content_digest(data) == digest
+
+
+def _unlike(data: Content, size_bytes: int) -> str:
+    """Return in what `data` differs from the blob of that size."""
+    if len(data) != size_bytes:
+        return f"want {size_bytes} bytes, got {len(data)}"
+    if size_bytes > MAX_STORED_BYTES:
+        return f"has {size_bytes} bytes, the limit is {MAX_STORED_BYTES}"
+    return f"want {size_bytes} bytes, got {size_bytes} of {content_digest(data)}"
 
 
 @contextlib.contextmanager

@@ -14,11 +14,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.durable import Draft, begun_in, blaming
+from cosmos.durable import Draft, begun_in, world_failed
 from cosmos.folders import Folder
 from cosmos.limits import MAX_WAITING_BLOB_BYTES, MAX_WAITING_BLOBS, MAX_WAITING_RESULT_SECONDS
 
@@ -31,12 +30,10 @@ class Soon:
     `room` opens the folder of temporary files, and keeps others from sweeping it. `folder` gives that of a blob's name.
     """
 
-    __slots__ = ("_folder", "_number", "_room", "_root", "_since", "_size_bytes", "_stack", "_waiting")
+    __slots__ = ("_folder", "_number", "_room", "_since", "_size_bytes", "_stack", "_waiting")
 
-    def __init__(
-        self, root: Path, room: Callable[[], AbstractContextManager[int]], folder: Callable[[Digest], Folder]
-    ) -> None:
-        self._root, self._room, self._folder = root, room, folder
+    def __init__(self, room: Callable[[], AbstractContextManager[int]], folder: Callable[[Digest], Folder]) -> None:
+        self._room, self._folder = room, folder
         self._waiting: dict[Digest, Draft] = {}
         self._stack = ExitStack()
         self._number = -1  # of the open room, while something waits
@@ -52,7 +49,7 @@ class Soon:
         Raises `WorldFailed`, and what `pieces` raises; such a blob does not wait.
         """
         now = time.monotonic()
-        with blaming(self._root):
+        with self._folder(digest).blaming(digest.hex):
             if not self._waiting:
                 self._number = self._stack.enter_context(self._room())
                 self._since = now
@@ -72,29 +69,35 @@ class Soon:
     def write(self) -> None:
         """Give all that waits its name, durably. Raises `WorldFailed`; nothing waits any more then either."""
         waiting, self._waiting, self._size_bytes = self._waiting, {}, 0
-        with self._stack, blaming(self._root):
+        with self._stack:
             try:
-                for draft in waiting.values():
-                    draft.start()
-                for draft in waiting.values():
-                    draft.finish()
+                self._finish(waiting)
                 self._name(waiting)
             except BaseException:
                 for draft in waiting.values():
                     _dropped(draft)
                 raise
 
+    def _finish(self, waiting: Mapping[Digest, Draft]) -> None:
+        for step in (Draft.start, Draft.finish):
+            for digest, draft in waiting.items():
+                try:
+                    step(draft)
+                except OSError as error:
+                    raise world_failed(self._folder(digest).shown(digest.hex), error) from error
+
     def _name(self, finished: Mapping[Digest, Draft]) -> None:
         with ExitStack() as opened:
             numbers: dict[Folder, int] = {}
             for digest, draft in finished.items():
                 folder = self._folder(digest)
-                if folder not in numbers:
-                    numbers[folder] = opened.enter_context(folder.made())
-                with blaming(folder.shown(digest.hex)):  # a folder may be in its way
+                with folder.blaming(digest.hex):  # a folder may be in its way
+                    if folder not in numbers:
+                        numbers[folder] = opened.enter_context(folder.made())
                     draft.name_in(numbers[folder], digest.hex)
-            for number in numbers.values():
-                os.fsync(number)
+            for folder, number in numbers.items():
+                with folder.blaming():
+                    os.fsync(number)
 
     def _drop(self, digest: Digest) -> None:
         _dropped(self._waiting.pop(digest))

@@ -116,8 +116,8 @@ def collect(store: StoreFolder, limit_bytes: int, *, dry_run: bool = False) -> C
         return _chosen(store, limit_bytes)
     with _alone(store):
         chosen = _chosen(store, limit_bytes)
-        with blaming(store.root):
-            for item in chosen.removed:
+        for item in chosen.removed:
+            with item.folder.blaming(item.name):
                 item.folder.remove(item.name)
         return chosen
 

@@ -89,6 +89,15 @@ class Answer:
         """Return the first value of the header `name`, or `default`."""
         return next(iter(self.values(name)), default)
 
+    def names_part(self, start: int, end: int, size_bytes: int) -> bool:
+        """Return whether its body is said to be the bytes from `start` to `end` of a file of that size.
+
+        A server may say `*` for the size (RFC 9110 section 14.4). The caller knows the size from what was signed, and
+        the bytes by their digest.
+        """
+        extent = f"bytes {start}-{end - 1}"
+        return self.value("content-range") in (f"{extent}/{size_bytes}", f"{extent}/*")
+
     def piece(self, most: int) -> bytes:
         """Return up to `most` bytes of the body as they come; no bytes at its end.
 

@@ -154,9 +154,8 @@ class HttpCarrier:
             if file.answer.status == HTTPStatus.OK:
                 yield None
                 return
-            got = file.answer.value("content-range")
-            if got != f"bytes {start}-{end - 1}/{size_bytes}":
-                total = got.rpartition("/")[2]
+            if not file.answer.names_part(start, end, size_bytes):
+                total = file.answer.value("content-range").rpartition("/")[2]
                 if _NUMBER.fullmatch(total) and int(total) != size_bytes:
                     raise wrong_size(url, size_bytes, total)
                 raise Refused(url, "the server sends another part of the file than it was asked for")
@@ -336,14 +335,13 @@ def _named(status: int) -> str:
 
 def _check_rest(answer: Answer, url: str, partial: Partial, size_bytes: int) -> None:
     """Refuse an answer that is not the rest of the file in `partial`, and delete its bytes so far."""
-    wanted = f"bytes {partial.have}-{size_bytes - 1}/{size_bytes}"
-    got = answer.value("content-range")
+    is_rest = answer.status == HTTPStatus.PARTIAL_CONTENT and answer.names_part(partial.have, size_bytes, size_bytes)
     tag = answer.value("etag")
     is_other_file = bool(tag) and partial.validator.startswith('"') and tag != partial.validator
-    if answer.status == HTTPStatus.PARTIAL_CONTENT and got == wanted and not is_other_file:
+    if is_rest and not is_other_file:
         return
     partial.restart("")
-    total = got.rpartition("/")[2]
+    total = answer.value("content-range").rpartition("/")[2]
     if _NUMBER.fullmatch(total) and int(total) != size_bytes:
         raise wrong_size(url, size_bytes, total)
     raise Interrupted(url, "the server sends another part of the file than it was asked for")

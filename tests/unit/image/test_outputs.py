@@ -10,6 +10,7 @@ import zstandard
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, NoSolution
+from cosmos.image.outputs import initramfs
 from cosmos.image.outputs.formats import FORMATS, Output, demand_own_names, level_of, read_outputs
 from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.outputs.layered import LayeredImage
@@ -137,6 +138,15 @@ def test_an_initramfs_is_made_once_and_found_again_while_nothing_that_shapes_it_
     assert written(Initramfs(level=3), tree) == b"what the store has"
     assert written(Initramfs(level=4), tree) != b"what the store has"
     assert written(Initramfs(level=3, exclude=("boot/**",)), tree) not in (b"what the store has", first)
+
+
+def test_an_initramfs_that_is_too_large_for_a_store_is_made_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    tree = packed(store=store)
+    monkeypatch.setattr(initramfs, "MAX_STORED_BYTES", 10)
+    before = dict(store.results)
+    assert written(Initramfs(level=3), tree) == written(Initramfs(level=3), tree)
+    assert store.results == before
 
 
 def test_an_initramfs_refuses_what_cpio_cannot_hold_and_says_how_to_leave_it_out() -> None:

@@ -89,7 +89,7 @@ def test_an_image_that_nobody_published_is_passed_without_a_word(run: Run) -> No
 
 
 def test_the_same_inputs_give_the_published_image(run: Run, clone: Clone) -> None:
-    assert run("write") == (0, "")
+    assert run("write") == (0, "images/rescue/expected.toml: written\n")
     assert run("check") == (0, f"as published: content root {ROOT}\n")
     clone.seq = 7  # a galaxy of another clone, signed by its own keys at another number
     clone.build()
@@ -176,6 +176,24 @@ def test_an_input_that_moved_is_named_and_is_no_failure(
     assert code == 0
     assert f"this moved: {named}" in said
     assert said.startswith("as published, although" if root == ROOT else "not as published, because")
+
+
+def test_where_nothing_differs_the_file_is_not_written_again(run: Run, clone: Clone) -> None:
+    """It was written each time, and nothing was said."""
+    assert run("write") == (0, "images/rescue/expected.toml: written\n")
+    file = clone.where / "images/rescue/expected.toml"
+    file.chmod(0o444)
+    before = {path: path.stat() for path in clone.where.rglob("*")}
+    assert run("write") == (0, "images/rescue/expected.toml: nothing differs, so it stays as it is\n")
+    assert {path: path.stat().st_mtime_ns for path in clone.where.rglob("*")} == {
+        path: about.st_mtime_ns for path, about in before.items()
+    }
+    assert file.stat().st_ino == before[file].st_ino
+    move_package(clone)
+    clone.build()
+    assert run("write") == (0, "images/rescue/expected.toml: written\n")
+    assert "590-2" in file.read_text()
+    assert [path.name for path in file.parent.iterdir() if path.is_file()] == ["expected.toml"]
 
 
 def test_where_the_binary_is_made_with_the_machines_python_its_libraries_are_inputs(run: Run, clone: Clone) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from cosmos.stellar.index_galaxy import Indexed, index_galaxy, sign_galaxy
 from cosmos.stellar.signing import sign_file, sign_files
 from cosmos.trust.dsse import Envelope, verify_envelope
 from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE
+from fakes.huge_files import HUGE_BYTES, grow, hash_no_huge_file
 from fakes.reporters import Remembering
 
 RECIPE = 'name = "{}"\nversion = "{}"\nlicense = "MIT"\n'
@@ -244,12 +244,15 @@ def test_what_is_withdrawn_is_named(galaxy: GalaxyFolder, built: Callable[..., B
     assert indexed(galaxy).withdrawn == ()
 
 
-def test_an_archive_that_is_far_too_large_is_not_read(galaxy: GalaxyFolder, built: Callable[..., BuiltStar]) -> None:
+def test_an_archive_that_is_far_too_large_is_not_read(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hash_no_huge_file(monkeypatch)
     add_star(galaxy, built(), ())
     archive = galaxy.packages / "hello-1.0.0.tar.zst"
     archive.chmod(0o644)
-    os.truncate(archive, 1 << 40)
-    with pytest.raises(Refused, match=f"its statement names [0-9]+ bytes, but the file has {1 << 40}"):
+    grow(archive)
+    with pytest.raises(Refused, match=f"its statement names [0-9]+ bytes, but the file has {HUGE_BYTES}"):
         indexed(galaxy)
 
 

@@ -173,6 +173,19 @@ def test_there_are_few_batches_and_of_each_key_the_newest_result(tmp_path: Path)
     assert batches(tmp_path)[-1].name == "000000000150"
 
 
+def test_no_batch_takes_others_until_its_readers_would_refuse_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches_module, "MAX_STORED_BYTES", 20_000)
+    for number in range(60):
+        settle(tmp_path, {number: b"%d" % number * 500})
+    sizes = [path.stat().st_size for path in batches(tmp_path)]
+    assert max(sizes) <= 20_000
+    assert sum(size > 5_000 for size in sizes) > len(sizes) // 2, "they are still taken into others"
+    store = StoreFolder(tmp_path)
+    assert [store.get_result(key(number)) for number in range(60)] == [b"%d" % number * 500 for number in range(60)]
+
+
 def test_a_reader_goes_on_while_batches_are_taken_into_others(tmp_path: Path) -> None:
     settle(tmp_path, {1: b"one"})
     reader = StoreFolder(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -13,7 +14,8 @@ import pytest
 
 from cosmos.canon import digest_of
 from cosmos.digest import Digest
-from cosmos.errors import WorldFailed
+from cosmos.errors import Refused, WorldFailed
+from cosmos.limits import Limit
 from cosmos.store import blobs
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Damaged
@@ -249,6 +251,116 @@ def test_a_batch_that_was_cut_off_goes(tmp_path: Path) -> None:
     overwrite(batch, batch.read_bytes()[:-1])
     assert check(StoreFolder(tmp_path)).damaged == ("batches: 1 of their records",)
     assert not batch.exists()
+
+
+HUGE = 1 << 40  # a TiB of zeros that takes no room on the disk; to hash it takes ten minutes
+
+
+def make_huge(file: Path, tail: bytes = b"") -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        file.chmod(0o644)
+    with file.open("wb") as stream:
+        stream.seek(HUGE - len(tail))
+        stream.write(tail)
+        stream.truncate()
+
+
+@pytest.fixture
+def short_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let each read fail that takes 1 GiB at once, or comes after 1 GiB; return how many bytes each read got."""
+    lengths: list[int] = []
+    pread, preadv, read = os.pread, os.preadv, os.read
+
+    def counted(length: int) -> int:
+        lengths.append(length)
+        assert sum(lengths) < 1 << 30, "a file that is too long was read"
+        return length
+
+    def one(number: int, size: int, place: int) -> bytes:
+        counted(size)
+        return pread(number, size, place)
+
+    def filled(number: int, views: list[memoryview], place: int) -> int:
+        return counted(preadv(number, views, place))
+
+    monkeypatch.setattr(os, "pread", one)
+    monkeypatch.setattr(os, "preadv", filled)
+    monkeypatch.setattr(os, "read", lambda number, size: read(number, counted(size)))
+    return lengths
+
+
+@pytest.mark.usefixtures("short_reads")
+@pytest.mark.parametrize("place", ["blobs/aa/" + "a" * 64, "results/bb/" + "b" * 64, "batches/000000000007"])
+def test_a_file_that_is_longer_than_all_that_a_store_keeps_is_damaged_and_is_not_read(
+    tmp_path: Path, place: str
+) -> None:
+    """A check hashed a sparse file of 1 TiB to its end; one in the place of a result was read into memory."""
+    file = tmp_path / place
+    make_huge(file)
+    kind = "batches: 1 of their records" if place.startswith("batches") else place
+    assert check(StoreFolder(tmp_path)).damaged == (kind,)
+    assert not file.exists()
+    assert check(StoreFolder(tmp_path)).damaged == ()
+
+
+@pytest.mark.usefixtures("short_reads")
+def test_a_huge_file_in_the_place_of_what_a_store_keeps_is_fetched_or_made_again(tmp_path: Path) -> None:
+    """The message about a blob of another size told its digest, for which all of it was read."""
+    store = StoreFolder(tmp_path)
+    digest = store.put(b"a")
+    store.put_result(KEY, b"result")
+    for kept in (file_of(tmp_path, digest), file_of(tmp_path, KEY)):
+        make_huge(kept)
+    assert store.get_result(KEY) is None
+    with pytest.raises(Damaged, match=f"want 1 bytes, got {HUGE};?$"):
+        store.get(digest, 1)
+    make_huge(tmp_path / "blobs" / digest.hex[:2] / digest.hex)
+    with pytest.raises(Damaged, match=f"has {HUGE} bytes, the limit is "):
+        store.get(digest, HUGE)
+    make_huge(tmp_path / "blobs" / digest.hex[:2] / digest.hex)
+    assert store.put(b"a") == digest
+    store.put_result(KEY, b"result")
+    assert (store.get(digest, 1), store.get_result(KEY)) == (b"a", b"result")
+
+
+@pytest.mark.usefixtures("short_reads")
+@pytest.mark.parametrize("count", [1, 10**9])
+def test_a_huge_batch_that_ends_as_a_batch_does_is_not_read(tmp_path: Path, count: int) -> None:
+    """Its lines were read into memory, as many as its end names; and each record, as long as its line says."""
+    line = b"%b %015d %015d\n" % (KEY.hex.encode(), 15, 1 << 39)
+    make_huge(tmp_path / "batches" / "000000000007", line + b"cosmos-batch 1 %010d\n" % count)
+    assert StoreFolder(tmp_path).get_result(KEY) is None
+    assert check(StoreFolder(tmp_path)).damaged == ("batches: 1 of their records",)
+
+
+@pytest.mark.usefixtures("short_reads")
+def test_a_record_that_is_longer_than_any_result_is_missing(tmp_path: Path) -> None:
+    file, size = tmp_path / "batches" / "000000000007", 4_000_000_000
+    file.parent.mkdir(parents=True)
+    line = b"%b %015d %015d\n" % (KEY.hex.encode(), 15, size - 1_000)
+    with file.open("wb") as stream:
+        stream.seek(size)
+        stream.write(line + b"cosmos-batch 1 0000000001\n")
+    assert StoreFolder(tmp_path).get_result(KEY) is None
+    assert check(StoreFolder(tmp_path)).damaged == ("batches: 1 of their records",)
+
+
+def test_a_store_keeps_nothing_that_its_readers_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = StoreFolder(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(blobs, "MAX_STORED_BYTES", Limit("MAX_STORED_BYTES", 10))
+        patch.setattr(blobs, "MAX_RESULT_BYTES", Limit("MAX_RESULT_BYTES", 200))
+        for keep in (store.put, lambda data: store.put_hashed_soon(Digest.of(data), data)):
+            keep(b"a" * 10)
+            with pytest.raises(Refused, match="would have 11, the limit is 10"):
+                keep(b"a" * 11)
+        for put in (store.put_result, store.put_result_soon):
+            put(KEY, b"a" * 40)
+            with pytest.raises(Refused, match="would have 201, the limit is 200"):
+                put(KEY, b"a" * 41)
+        store.settle()
+    assert check(StoreFolder(tmp_path)).damaged == ()
 
 
 def test_a_damaged_blob_is_told_from_other_refusals(tmp_path: Path) -> None:

@@ -34,6 +34,14 @@ def test_a_file_is_told_by_its_bytes_and_mode(file: Path) -> None:
     assert seen(file) == Seen(what=f"{hashlib.sha256(b'one').hexdigest()} 100640", stat=stamp(file.stat()))
 
 
+def test_a_file_that_is_longer_than_it_can_be_is_told_by_its_size(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.truncate(file, 1 << 40)
+    monkeypatch.setattr(os, "read", lambda *_: pytest.fail("it was read"))
+    number = os.open(file, os.O_RDONLY)
+    assert seen_now(number, LATE, None, 1 << 32) == Seen(what=f"{1 << 40} bytes", stat="")
+    os.close(number)
+
+
 def test_a_file_that_changed_lately_has_no_stamp(file: Path) -> None:
     assert seen(file, settled=file.stat().st_ctime_ns).stat == ""
 

@@ -16,7 +16,7 @@ from cosmos.canon import Json
 from cosmos.cli.collecting import collect_seldom
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
-from cosmos.cli.cosmos.kept_build import Question, Unchanged, how_seen, look, question
+from cosmos.cli.cosmos.kept_build import Question, Unchanged, how_seen, look, question, sweep_left
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option, var_option, vars_option
 from cosmos.cli.cosmos.page_file import demand_place, write_page
 from cosmos.cli.options import FILE, FOLDER, IMAGE, SECRET_KEY, json_option
@@ -176,6 +176,7 @@ def _built(wishes: Wishes, terms: Mapping[str, Json], *, trusts_stat: bool) -> A
     if asked is not None and (wishes.key != "elsewhere" or asked.settings.signed_from_memory):
         found = look(asked)
         if isinstance(found, Unchanged) and _stands(asked, found, wishes):
+            sweep_left(asked)
             return _unchanged(asked, found, wishes)
         if wishes.explain:
             what = "what the signed release asserts of its stars" if isinstance(found, Unchanged) else found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.own_program import own_terms
 from cosmos.cli.terminal import surroundings
 from cosmos.digest import Digest
+from cosmos.errors import CosmosError
 from cosmos.image.home_config import home_settings
 from cosmos.image.kept_release import (
     ABSENT,
@@ -33,7 +35,7 @@ from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.home_settings import HomeSettings
 from cosmos.model.names import GalaxyName
-from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
+from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, draft_prefix
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
 from cosmos.stamps import SETTLED_NANOSECONDS, Seen
@@ -171,6 +173,22 @@ def look_at(asked: Question, key: Digest, instead: str, *, is_release: bool = Tr
     there = {place: one for place, one in seen.items() if one.what != ABSENT}
     by_stat = sum(one.stat != "" and one.stat == kept.rows[place].stat for place, one in there.items())
     return Look(kept=kept, files=len(there), hashed=len(there) - (by_stat if asked.trusts_stat else 0))
+
+
+def sweep_left(asked: Question) -> None:
+    """Remove what killed builds left beside the release and in the store, as a build does that makes a release.
+
+    What cannot be removed stays: the release is as it was.
+    """
+    out = asked.out.absolute()
+    with suppress(OSError, CosmosError):
+        StoreFolder(asked.home / "store").sweep()
+    with suppress(OSError, CosmosError):
+        prefix = draft_prefix(out.name)
+        if any(name.startswith(prefix) for name in os.listdir(out.parent)):  # noqa: PTH208 names alone are quicker
+            from cosmos.release.draft import sweep_beside  # loaded where something lies there
+
+            sweep_beside(out)
 
 
 def known_files(asked: Question) -> Mapping[Place, Seen]:

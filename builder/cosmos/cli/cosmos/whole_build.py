@@ -27,7 +27,7 @@ from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home
 from cosmos.image.known_signatures import known_signatures
-from cosmos.image.preflight import BuildOptions
+from cosmos.image.preflight import BuildOptions, demand_no_input
 from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.workshop.sampling import Audit
@@ -45,6 +45,8 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     """Build the image, and return the answer. What was built is remembered if `asked` says under which terms."""
     quiet = wishes.quiet
     definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=quiet), wishes.given)
+    if wishes.report is not None:
+        demand_no_input(definition, wishes.report, "choose another place: --report FILE")
     look = LookAhead(program=str(digest_of(own_terms())), builder_folders=_folders(definition))
     options = _options(wishes, definition, look)
     reporter = Counting(surroundings().reporter(quiet=quiet))

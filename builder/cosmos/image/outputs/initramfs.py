@@ -5,8 +5,8 @@
 
 A kernel reads only one frame, and the machine that boots it needs memory for the whole tree.
 The store keeps the result, because compression takes most of the time of a build
-in which nothing has changed. It keeps none with a secret variable in it: others may read the store, and its keys are
-digests of what is kept.
+in which nothing has changed. It keeps none that is too large for it (`MAX_STORED_BYTES`), and none with a secret
+variable in it: others may read the store, and its keys are digests of what is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cosmos.errors import NoSolution
 from cosmos.globs import checked, matches_any
 from cosmos.image.outputs.options import read_level
 from cosmos.image.outputs.packed_tree import PackedTree
+from cosmos.limits import MAX_STORED_BYTES
 from cosmos.model.image import DEFAULT_LEVEL, Image
 from cosmos.pack.cpio import cpio_pieces, xattr_losses
 from cosmos.pack.image_file import LAYER_FORMAT
@@ -60,7 +61,8 @@ class Initramfs:
         data = self._kept(tree, key)
         if data is None:
             data = self._packed(tree)
-            tree.store.put_made(key, data)
+            if len(data) <= MAX_STORED_BYTES:
+                tree.store.put_made(key, data)
         draft.write(self.file_name(tree.image), pieces(data))
 
     def _kept(self, tree: PackedTree, key: Digest) -> Content | None:
