@@ -36,6 +36,7 @@ from cosmos.sandbox.seccomp import MACHINES, REFUSED
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import TreePath
+from fakes.users import open_to_all, shared_folder
 from fakes.waiting import LONG_SECONDS, soon
 
 pytestmark = [
@@ -429,9 +430,8 @@ def test_nothing_is_written_through_a_link_of_the_tree(tmp_path):
 @pytest.fixture
 def open_folder():
     """A folder that every user may enter: as root, programs are started as nobody."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    with open_to_all() as folder:
+        yield folder
 
 
 def shell_files() -> list[Entry]:
@@ -646,11 +646,12 @@ def loosened(monkeypatch, open_folder):
         mark.mkdir()
         mark.chmod(0o777)
         text = LOOSE_BWRAP.format(
-            temporary=tempfile.gettempdir(), mark=str(mark), change=change, bwrap=shutil.which("bwrap")
+            temporary=str(shared_folder()), mark=str(mark), change=change, bwrap=shutil.which("bwrap")
         )
         (open_folder / "bwrap").write_text(text)
         (open_folder / "bwrap").chmod(0o755)
         monkeypatch.setenv("PATH", f"{open_folder}:{os.environ['PATH']}")
+        monkeypatch.setattr(tempfile, "tempdir", str(shared_folder()))  # which the loose bwrap shows
         monkeypatch.setattr(bubble, "_START_SECONDS", start_seconds)
         runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=LONG_SECONDS, where="x")
         try:
