@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -73,6 +73,15 @@ def vectors() -> Path:
         missing = "no foreign test data at " + (stated or "../shared/vectors, and COSMOS_VECTORS is not set")
         pytest.fail(missing) if stated else pytest.skip(missing)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_pauses() -> Iterator[None]:
+    """Let no download pause before it tries again: a server of a test is no better for it."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("cosmos.transport.http", "cosmos.release.delta.remote_image"):
+            patched.setattr(f"{module}._PAUSE_SECONDS", 0)
+        yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from cosmos.transport.http import HttpCarrier
 from cosmos.transport.mirrors import Mirrors
 from cosmos.transport.partial import part_name
 from fakes.http_servers import RawServer, raw_server, said
-from fakes.waiting import LONG_SECONDS
+from fakes.waiting import LONG_SECONDS, soon
 
 Served = Callable[[int], Iterable[bytes]]
 """From the number of a file to the pieces of the answer."""
@@ -206,8 +206,8 @@ def test_no_more_than_eight_files_are_ahead_of_a_slow_caller(tmp_path: Path) -> 
             stars.read_exactly(
                 files[0].path, size_bytes=files[0].most, progress=lambda done: None, digest=files[0].digest
             )
-            threading.Event().wait(0.5)
-            assert len(server.heads) <= 1 + MAX_DOWNLOADS_AHEAD
+            assert soon(lambda: len(server.heads) == 1 + MAX_DOWNLOADS_AHEAD)
+            threading.Event().wait(0.1)
         assert len(server.heads) <= 1 + MAX_DOWNLOADS_AHEAD
 
 

@@ -35,13 +35,6 @@ def server(update: Update) -> Iterator[RangedServer]:
         yield told
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cosmos.release.delta import remote_image
-
-    monkeypatch.setattr(remote_image, "_PAUSE_SECONDS", 0)
-
-
 def image_of(update: Update) -> Path:
     return next(update.new.glob("*.tar.zst"))
 

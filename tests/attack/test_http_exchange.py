@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -24,10 +23,11 @@ from cosmos.limits import (
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.wire import Patience
+from fakes.drips import DRIPPED_SECONDS, drip_clock
 from fakes.http_servers import Answer, RawServer, raw_server, said
 from fakes.waiting import LONG_SECONDS
 
-SHORT_SECONDS = 0.4  # a deadline that a test waits for, three times
+SHORT_SECONDS = 0.1  # a deadline that a test waits for, three times
 CHUNKED = said("200 OK", "Transfer-Encoding: chunked")
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Welcome to Hotel Wi-Fi</title></head>"
 
@@ -38,21 +38,6 @@ def carrier_of(server: RawServer, tmp_path: Path, timeout_seconds: float = LONG_
     )
 
 
-def dripping(before: bytes, drops: Iterable[bytes]) -> Answer:
-    """Send `before`, and then a drop every few milliseconds for as long as a test may take."""
-
-    def answer(head: bytes) -> Iterator[bytes]:
-        yield before
-        end = time.monotonic() + LONG_SECONDS
-        for drop in drops:
-            if time.monotonic() > end:
-                return
-            yield drop
-            time.sleep(0.01)
-
-    return answer
-
-
 def flowing(before: bytes, drops: Iterable[bytes]) -> Answer:
     return lambda head: itertools.chain([before], drops)
 
@@ -61,30 +46,30 @@ def for_ever(piece: bytes) -> Iterable[bytes]:
     return itertools.repeat(piece)
 
 
-DRIPS: dict[str, Answer] = {
-    "status line": dripping(b"HTTP/1.1 200 ", for_ever(b"O")),
-    "header": dripping(b"HTTP/1.1 200 OK\r\nX: ", for_ever(b"x")),
-    "headers": dripping(b"HTTP/1.1 200 OK\r\n", for_ever(b"X: y\r\n")),
-    "interim answer": dripping(b"HTTP/1.1 100 Continue\r\n", for_ever(b"X: y\r\n")),
-    "length body": dripping(said("200 OK", "Content-Length: 1000000"), for_ever(b"x")),
-    "chunk size": dripping(CHUNKED, for_ever(b"0")),
-    "chunk extension": dripping(CHUNKED + b"5", for_ever(b";x")),
-    "chunks": dripping(CHUNKED, for_ever(b"1\r\nx\r\n")),
-    "end of a chunk": dripping(CHUNKED + b"1\r\nx\r", [b"", *[b""] * 10**5]),
-    "trailer": dripping(CHUNKED + b"1\r\nx\r\n0\r\nX: ", for_ever(b"x")),
-    "trailers": dripping(CHUNKED + b"1\r\nx\r\n0\r\n", for_ever(b"A: b\r\n")),
+DRIPS: dict[str, tuple[bytes, Iterable[bytes]]] = {
+    "status line": (b"HTTP/1.1 200 ", for_ever(b"O")),
+    "header": (b"HTTP/1.1 200 OK\r\nX: ", for_ever(b"x")),
+    "headers": (b"HTTP/1.1 200 OK\r\n", for_ever(b"X: y\r\n")),
+    "interim answer": (b"HTTP/1.1 100 Continue\r\n", for_ever(b"X: y\r\n")),
+    "length body": (said("200 OK", "Content-Length: 1000000"), for_ever(b"x")),
+    "chunk size": (CHUNKED, for_ever(b"0")),
+    "chunk extension": (CHUNKED + b"5", for_ever(b";x")),
+    "chunks": (CHUNKED, for_ever(b"1\r\nx\r\n")),
+    "end of a chunk": (CHUNKED + b"1\r\nx\r", for_ever(b"")),
+    "trailer": (CHUNKED + b"1\r\nx\r\n0\r\nX: ", for_ever(b"x")),
+    "trailers": (CHUNKED + b"1\r\nx\r\n0\r\n", for_ever(b"A: b\r\n")),
 }
 
 
 @pytest.mark.objective("SO-19")
 @pytest.mark.parametrize("part", DRIPS)
 def test_no_part_of_an_answer_drips_for_ever(tmp_path: Path, part: str) -> None:
-    with raw_server(DRIPS[part]) as server:
+    with drip_clock() as drips, raw_server(drips.dripping(*DRIPS[part])) as server:
         with pytest.raises(WorldFailed, match=f"brings less than {HTTP_LEAST_BYTES} bytes|not HTTP"):
-            carrier_of(server, tmp_path, SHORT_SECONDS).read("meta.toml", max_bytes=1 << 20)
+            carrier_of(server, tmp_path, DRIPPED_SECONDS).read("meta.toml", max_bytes=1 << 20)
         assert len(server.heads) == 3
         with pytest.raises(WorldFailed):
-            carrier_of(server, tmp_path, SHORT_SECONDS).read_exactly(
+            carrier_of(server, tmp_path, DRIPPED_SECONDS).read_exactly(
                 "a.tar.zst", size_bytes=1_000_000, progress=lambda done: None
             )
 
@@ -126,16 +111,16 @@ def test_every_part_of_an_answer_that_is_no_file_has_a_bound(tmp_path: Path, par
 
 @pytest.mark.objective("SO-19")
 def test_redirects_share_one_deadline(tmp_path: Path) -> None:
-    """Four answers of 0.3 s each are within 0.4 s one by one, and not together."""
+    """Each answer takes three quarters of the seconds: within them one by one, and not together."""
     redirect = said("302 Found", "Location: /again", "Content-Length: 0")
 
     def slow(head: bytes) -> Iterator[bytes]:
-        time.sleep(0.3)
+        drips.now += DRIPPED_SECONDS * 3 / 4
         yield redirect
 
-    with raw_server(slow) as server:
+    with drip_clock() as drips, raw_server(slow) as server:
         with pytest.raises(WorldFailed, match=r"does not answer|brings less than"):
-            carrier_of(server, tmp_path, SHORT_SECONDS).read("meta.toml", max_bytes=100)
+            carrier_of(server, tmp_path, DRIPPED_SECONDS).read("meta.toml", max_bytes=100)
         assert len(server.heads) <= 9  # three tries; with five redirects each, 18
 
 
@@ -161,9 +146,9 @@ def test_a_connection_that_is_never_taken_has_an_end(tmp_path: Path) -> None:
 @pytest.mark.objective("SO-19")
 def test_half_a_tls_handshake_has_an_end(tmp_path: Path) -> None:
     """The server speaks no TLS: it drips the beginning of a record that would be the longest possible."""
-    with raw_server(dripping(b"\x16\x03\x03\x40\x00", for_ever(b"x"))) as server:
+    with drip_clock() as drips, raw_server(drips.dripping(b"\x16\x03\x03\x40\x00", for_ever(b"x"))) as server:
         address = server.address.replace("http:", "https:")
-        carrier = HttpCarrier(address, tmp_path, timeout_seconds=SHORT_SECONDS, pause=lambda seconds: None)
+        carrier = HttpCarrier(address, tmp_path, timeout_seconds=DRIPPED_SECONDS, pause=lambda seconds: None)
         with pytest.raises(WorldFailed):
             carrier.read("meta.toml", max_bytes=100)
 

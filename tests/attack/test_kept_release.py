@@ -7,11 +7,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from cosmos.cli.cosmos import kept_build
 from cosmos.errors import WorldFailed
 from cosmos.image.kept_release import kept_key
 from cosmos.keyring.secret_key import SecretKey
@@ -52,11 +54,11 @@ def built(built_once: ImageFixture) -> Iterator[ImageFixture]:
     shutil.copytree(kept, site, symlinks=True)
 
 
-def age(folder: Path) -> None:
-    """Wait until each file below was changed more than two seconds ago: a newer stat proves nothing."""
-    newest = max(path.lstat().st_ctime for path in folder.rglob("*"))
-    while time.time() < newest + 2.1:
-        time.sleep(0.05)
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each build begin three seconds later: the stat of a file that changed two seconds ago proves nothing."""
+    around = kept_build.surroundings
+    monkeypatch.setattr(kept_build, "surroundings", lambda: replace(around(), now=lambda: time.time() + 3))
 
 
 def test_a_build_of_which_nothing_changed_writes_no_file_and_says_so(built: ImageFixture, cosmos: Cosmos) -> None:
@@ -178,6 +180,7 @@ def test_a_change_behind_a_linked_folder_of_trust_is_noticed(built: ImageFixture
 
 
 @pytest.mark.parametrize("words", [(), ("--trust-stat",)])
+@pytest.mark.usefixtures("later")
 def test_a_change_behind_a_link_that_a_template_is_read_through_is_noticed(
     built: ImageFixture, cosmos: Cosmos, words: tuple[str, ...]
 ) -> None:
@@ -188,7 +191,6 @@ def test_a_change_behind_a_link_that_a_template_is_read_through_is_noticed(
     for name in ("template.toml", "root"):
         (template / name).symlink_to(f"../../shared/{name}")
     build(built, cosmos).ok()
-    age(built.folder.parent)
     assert NOTHING in build(built, cosmos, *words).ok().err
     (shared / "root/etc/motd").write_text("hello\n")
     assert NOTHING not in build(built, cosmos, *words).ok().err
@@ -279,6 +281,7 @@ def test_a_link_in_the_place_of_a_galaxy_s_file_is_noticed(built: ImageFixture, 
     build(built, cosmos).fails(4)
 
 
+@pytest.mark.usefixtures("later")
 def test_a_store_that_cannot_be_written_costs_the_memory_and_not_the_release(
     built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,7 +293,6 @@ def test_a_store_that_cannot_be_written_costs_the_memory_and_not_the_release(
         yield
 
     monkeypatch.setattr(StoreFolder, "_draft", full)
-    age(built.folder.parent)
     assert NOTHING in build(built, cosmos).ok().err, "the stats that are known now are not kept"
     (built.folder / "template" / "root" / "etc" / "motd").write_text("hello\n")
     for _ in range(2):
@@ -448,14 +450,13 @@ def test_a_signed_release_is_never_judged_by_stat(built: ImageFixture, cosmos: C
         assert "--trust-stat is not for a release that is to be signed" in refused.err
 
 
+@pytest.mark.usefixtures("later")
 def test_with_trust_stat_a_file_with_the_same_stat_is_not_read(built: ImageFixture, cosmos: Cosmos) -> None:
-    age(built.folder.parent)
     first = build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]
     again = build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]
     assert first["hashed"] == first["files"]
     assert again == {"files": first["files"], "hashed": 0}
     os.utime(built.folder / "image.toml", ns=(0, 0))
-    age(built.folder.parent)
     for hashed in (1, 0):
         assert build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]["hashed"] == hashed
 
@@ -469,10 +470,10 @@ def test_a_file_that_is_not_there_is_not_said_to_be_hashed(built: ImageFixture, 
 
 
 @pytest.mark.parametrize("path", ["galaxy/packages/base-1.2.0.tar.zst", "image/out/manifest.txt", "image/image.toml"])
+@pytest.mark.usefixtures("later")
 def test_with_trust_stat_a_change_that_keeps_size_and_times_is_noticed_by_the_ctime(
     built: ImageFixture, cosmos: Cosmos, path: str
 ) -> None:
-    age(built.folder.parent)
     build(built, cosmos).ok()
     in_place(built.folder.parent / path, flipped)
     assert NOTHING not in build(built, cosmos, "--trust-stat").err
@@ -511,10 +512,10 @@ def archives_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.usefixtures("later")
 def test_with_trust_stat_a_build_of_something_else_reads_no_archive(
     built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    age(built.folder.parent)
     build(built, cosmos).ok()  # hashes everything, and notes the stats
     edit(built)
     seen = archives_read(monkeypatch)
@@ -528,19 +529,19 @@ def test_with_trust_stat_a_build_of_something_else_reads_no_archive(
 
 
 @pytest.mark.objective("SO-27")
+@pytest.mark.usefixtures("later")
 def test_with_trust_stat_an_archive_whose_ctime_differs_is_read_again(built: ImageFixture, cosmos: Cosmos) -> None:
-    age(built.folder.parent)
     build(built, cosmos).ok()
     edit(built)
     in_place(built.galaxy.archive(BASE.id), flipped)
     assert "the lock names sha256:" in build(built, cosmos, "--trust-stat").fails(4).err
 
 
+@pytest.mark.usefixtures("later")
 def test_with_trust_stat_an_archive_that_must_be_unpacked_is_hashed_in_the_store(
     built: ImageFixture, cosmos: Cosmos
 ) -> None:
     """The stat speaks for the galaxy's file. What a layer is made of is what the store has, and is hashed."""
-    age(built.folder.parent)
     build(built, cosmos).ok()
     good = (built.out / "small-1.0.0-x86_64.tar.zst").read_bytes()
     shutil.rmtree(built.home / "store" / "batches")  # all layers are made again

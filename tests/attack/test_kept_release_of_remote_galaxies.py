@@ -120,10 +120,9 @@ def test_a_trust_toml_that_nobody_pinned_has_signed_is_named_each_time(built: Im
 
 
 def test_of_a_galaxy_that_is_away_nothing_changed_as_for_a_whole_build(
-    built: ImageFixture, server: KeptServer, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+    built: ImageFixture, server: KeptServer, cosmos: Cosmos
 ) -> None:
     """The store has all that the lock pins, so a whole build goes on without the galaxy."""
-    monkeypatch.setattr("cosmos.transport.http._PAUSE_SECONDS", 0)
     server.close()
     assert NOTHING in build(built, cosmos).ok().err
     shutil.rmtree(built.out)

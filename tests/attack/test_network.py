@@ -116,8 +116,10 @@ def test_a_galaxy_of_fifty_stars_takes_four_connections_at_most_which_are_closed
 def test_an_installation_of_many_stars_asks_for_several_files_at_once_and_an_update_for_no_star(system: System) -> None:
     with kept(system.galaxy) as server:
         system.add(server.address)
+        server.wait_for_two(".tar.zst")
         names = [f"star{number}" for number in range(20)]
         system.cosmos("install", *names, "--yes", "--root", system.root).ok()
+        assert server.alone == []
         assert server.connections > 1
         targets = [target for _, target, _ in server.requests]
         assert len(targets) == len(set(targets))
@@ -371,6 +373,11 @@ def test_an_address_with_a_password_is_refused_at_every_door_and_not_shown(
 # Proxies.
 
 
+def no_names(*_: object, **__: object) -> None:
+    """Know no name: whoever is asked on this machine might know every one, or be slow to answer."""
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
 def test_http_goes_through_the_proxy_of_the_environment(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     with proxy(system.galaxy) as between:
         monkeypatch.setenv("http_proxy", between.address)
@@ -383,6 +390,7 @@ def test_http_goes_through_the_proxy_of_the_environment(system: System, monkeypa
         before = between.connections
         assert before <= MAX_DOWNLOADS_AT_ONCE
         monkeypatch.setenv("no_proxy", "example.org")
+        monkeypatch.setattr(socket, "getaddrinfo", no_names)
         assert "cannot be reached" in system.cosmos("sync", "--index", "--root", system.root).fails(5).err
         assert between.connections == before
 
@@ -426,12 +434,13 @@ def test_a_proxy_that_asks_for_a_password_is_called_what_it_is(
 
 
 def test_a_proxy_that_is_away_is_named(tmp_path: Path) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port = listener.getsockname()[1]
-    network = Network(proxies=Proxies({"http_proxy": f"http://reader:{SECRET}@127.0.0.1:{port}"}))
-    stars = HttpCarrier("http://stars.example.org", tmp_path, network, pause=lambda seconds: None)
-    with pytest.raises(WorldFailed, match=rf"the proxy http://127.0.0.1:{port} \(http_proxy\)") as caught:
-        stars.read("a", max_bytes=9)
+    with socket.socket() as taken:  # nobody else gets the port, and nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        network = Network(proxies=Proxies({"http_proxy": f"http://reader:{SECRET}@127.0.0.1:{port}"}))
+        stars = HttpCarrier("http://stars.example.org", tmp_path, network, pause=lambda seconds: None)
+        with pytest.raises(WorldFailed, match=rf"the proxy http://127.0.0.1:{port} \(http_proxy\)") as caught:
+            stars.read("a", max_bytes=9)
     assert SECRET not in str(caught.value)
 
 

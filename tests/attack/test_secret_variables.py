@@ -22,7 +22,8 @@ from cosmos.digest import Digest
 from fakes.images import APP, BASE, ImageFixture, make_image
 from fakes.programs import Cosmos
 
-VALUE = 'correct horse "battery" <staple>\nand a second line, für alle'
+MARK = f"{os.getpid():08}"  # of this run: the processes of another one are seen as well
+VALUE = f'correct horse "battery" <staple> {MARK}\nand a second line, für alle {MARK}'
 MADE = "# {{ image.name }}\npsk={{ wifi_psk }}\nurl={{ wifi_psk|urlencode }}\njson={{ wifi_psk|tojson }}\n"
 OUTPUTS = '[[output]]\nformat = "tar.zst"\n[[output]]\nformat = "cpio.zst"\n'
 PROGRAM = "from cosmos.cli.cosmos.main import main; main()"
@@ -176,7 +177,7 @@ def test_the_wrong_secret_at_a_rebuild_shows_neither_of_the_two(tmp_path: Path, 
     home = ("--home", image.home)
     watched.run("freeze", image.folder, *home)
     watched.run("build", image.folder, *home, "--secret", f"wifi_psk={secret}")
-    wrong = "not the passphrase that it was built with"
+    wrong = f"not the passphrase that it was built with {MARK}"
     for words in ((), ("--json",)):
         said = watched.run("rebuild", image.out, *home, "--secret", "wifi_psk=-", *words, code=7, stdin=wrong.encode())
         assert "etc/wifi.conf" in said

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import os
 import resource
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,10 +21,13 @@ import pytest
 
 from cosmos.keyring.key_file import opened
 from fakes.images import ImageFixture, make_image
+from fakes.waiting import LONG_SECONDS
 
-PASSPHRASE = "seven wooden owls Unpacked the harbour"
-LOOK_SECONDS = 0.05  # between two looks; the program's processes live longer
+PASSPHRASE = f"seven wooden owls Unpacked the harbour {os.getpid():08}"  # of this run: another may be watched as well
+LOOK_SECONDS = 0.05  # between two looks
 PROGRAM = "from cosmos.cli.cosmos.main import main; main()"
+# At its end it says so, and stays until it was looked at.
+STAYING = f"import atexit, os; atexit.register(lambda: (os.write(END, b'e'), os.read(END, 1))); {PROGRAM}"
 
 
 def forms(secret: bytes) -> list[bytes]:
@@ -36,18 +41,19 @@ class Watch:
 
     folder: Path
     seen: set[bytes] = field(default_factory=set)
-    looks: int = 0
 
-    def start(self, words: Sequence[object], *, piped: int | None) -> subprocess.Popen[bytes]:
+    def start(
+        self, words: Sequence[object], *, piped: Sequence[int], program: str = PROGRAM
+    ) -> subprocess.Popen[bytes]:
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COSMOS_HOME": str(self.folder / "home")}
         return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *map(str, words)],
+            [sys.executable, "-c", program, *map(str, words)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.folder,
             env=environ,
-            pass_fds=() if piped is None else (piped,),
+            pass_fds=piped,
             preexec_fn=allow_core_files,
         )
 
@@ -55,24 +61,24 @@ class Watch:
         """Run a command that reads the passphrase, and look at every process until it ends."""
         reading, writing = os.pipe()
         os.set_inheritable(reading, True)
-        process = self.start([*words, "--passphrase-fd", reading], piped=reading)
+        ours, its = socket.socketpair()
+        program = STAYING.replace("END", str(its.fileno()))
+        process = self.start([*words, "--passphrase-fd", reading], piped=(reading, its.fileno()), program=program)
         os.close(reading)
+        its.close()
         self.look()
         os.write(writing, f"{passphrase}\n".encode())
         os.close(writing)
-        while True:
+        while not select.select([ours], [], [], LOOK_SECONDS)[0] and process.poll() is None:
             self.look()
-            try:
-                out, err = process.communicate(timeout=LOOK_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
-            break
+        self.look()
+        ours.close()
+        out, err = process.communicate(timeout=LONG_SECONDS)
         self.seen |= {out, err}
         assert process.returncode == code, err.decode()
 
     def look(self) -> None:
         """Read the command line and the environment of every process that may be read."""
-        self.looks += 1
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 self.seen |= {*readable(entry / "cmdline"), *readable(entry / "environ")}
@@ -115,7 +121,7 @@ def test_a_secret_appears_nowhere(image: ImageFixture, tmp_path: Path) -> None:
     watch.run("freeze", image.folder, *home, "--sign", keys / "ship.pub", code=2)
     seeds = [opened((keys / f"{name}.key").read_bytes(), PASSPHRASE.encode, name)[1] for name in ("boss", "ship")]
     assert watch.found([PASSPHRASE.encode(), *seeds]) == []
-    assert watch.looks > 20, "it was watched while it signed"
+    assert any(b"--passphrase-fd" in text for text in watch.seen), "it was watched while it signed"
     assert watch.found([b"cosmos-key-v1 ed25519 boss"]), "what is no secret is found"
 
 
@@ -126,7 +132,7 @@ def test_a_process_that_has_read_a_passphrase_leaves_no_core_file(image: ImageFi
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
     words = ("freeze", image.folder, "--home", image.home, "--sign", tmp_path / "ship.key", "--passphrase-fd", reading)
-    process = watch.start(words, piped=reading)
+    process = watch.start(words, piped=(reading,))
     os.close(reading)
     limits = Path(f"/proc/{process.pid}/limits")
     for _ in range(20_000):

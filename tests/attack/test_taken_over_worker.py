@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -158,10 +159,10 @@ say('looked')"""
 
 @pytest.mark.objective("SO-21")
 def test_a_worker_that_runs_on_is_killed(taken, monkeypatch):
-    monkeypatch.setattr(confine, "_TALK_SECONDS", 1)  # which the kernel's limit adds: too long to wait for twice
+    monkeypatch.setattr(confine, "_TALK_SECONDS", 0)  # which the kernel's limit adds: too long to wait for twice
     for code in ("while True: pass", "os.read(channel, 1)", "signal.signal = None\nwhile True: time.perf_counter()"):
         began = time.monotonic()
-        outcome, _ = taken(code, Limits(cpu_seconds=1, wait_seconds=2))
+        outcome, _ = taken(code, Limits(cpu_seconds=1, wait_seconds=0.3))
         assert outcome.ending == "over"
         assert time.monotonic() - began < LONG_SECONDS
 
@@ -174,16 +175,17 @@ lock = _thread.allocate_lock()
 lock.acquire()
 raw(struct.pack('>I', 1000) + b'C')
 while True:
-  lock.acquire(timeout=0.3)
+  lock.acquire(timeout=0.05)
   raw(b'x')"""
     began = time.monotonic()
-    outcome, _ = taken(drip, Limits(cpu_seconds=2, wait_seconds=2))
-    assert outcome.problem == "it took more than 2 seconds"
+    outcome, _ = taken(drip, Limits(cpu_seconds=2, wait_seconds=0.5))
+    assert outcome.problem == "it took more than 0.5 seconds"
     assert time.monotonic() - began < LONG_SECONDS
 
 
 @pytest.mark.objective("SO-21")
-def test_a_worker_that_floods_is_bounded(taken):
+def test_a_worker_that_floods_is_bounded(taken, monkeypatch):
+    monkeypatch.setattr(confine, "_TALK_SECONDS", 0)
     outcome, _ = taken("while True: say('x' * 1000)", Limits(cpu_seconds=1, wait_seconds=1))
     assert outcome.ending == "over"
 
@@ -316,7 +318,9 @@ def test_a_forged_answer_of_a_template_is_refused_and_ends_the_script(taken_rend
     ],
 )
 def test_a_template_that_says_nothing_is_killed(taken_renderer, monkeypatch, silence):
-    monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=2, wait_seconds=4))
+    limits = Limits(cpu_seconds=1, wait_seconds=0.3)  # the template's: its script has all the time to ask for it
+    patient = partial(Renderer, limits, Patience(seconds=limits.wait_seconds), TAKEN_RENDERER)
+    monkeypatch.setattr(run, "Renderer", lambda *_: patient())
     began = time.monotonic()
     with pytest.raises(ScriptFailed, match=r"x: was stopped: it took .*, rendering files/t"):
         taken_renderer(silence)

@@ -6,7 +6,6 @@ import itertools
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.partial import part_name
+from fakes.drips import DRIPPED_SECONDS, drip_clock
 from fakes.http_servers import RawServer, ranged, raw_server, said
 from fakes.open_files import open_below
 from fakes.waiting import LONG_SECONDS
@@ -199,14 +199,13 @@ def test_a_server_that_says_nothing_is_left_after_the_timeout(tmp_path: Path) ->
 
 
 def test_a_server_that_drips_is_left(tmp_path: Path) -> None:
-    def dripping(head: bytes) -> Iterable[bytes]:
-        yield said("200 OK", "Content-Length: 1000000")
-        while True:
-            yield b"x"
-            time.sleep(0.05)
-
-    with raw_server(dripping) as server, pytest.raises(WorldFailed, match="brings less than 1024 bytes"):
-        carrier_of(server, tmp_path, timeout_seconds=2).read("meta.toml", max_bytes=1_000_000)
+    head = said("200 OK", "Content-Length: 1000000")
+    with (
+        drip_clock() as drips,
+        raw_server(drips.dripping(head, itertools.repeat(b"x"))) as server,
+        pytest.raises(WorldFailed, match="brings less than 1024 bytes"),
+    ):
+        carrier_of(server, tmp_path, timeout_seconds=DRIPPED_SECONDS).read("meta.toml", max_bytes=1_000_000)
 
 
 def test_what_is_not_http_is_an_outage(tmp_path: Path) -> None:

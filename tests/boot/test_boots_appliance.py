@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,12 @@ pytestmark = [pytest.mark.boot, pytest.mark.slow, pytest.mark.xdist_group("boot"
 
 COSMOS = Path(sys.executable).with_name("cosmos")
 SECONDS = 900  # alone it takes 15
-PORT = 18080
+
+
+def free_port() -> int:
+    """Return a port of this machine that no program has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def cosmos(*words: object) -> None:
@@ -27,7 +33,8 @@ def test_a_new_appliance_boots_and_its_service_answers(repo: Path, release: Path
     home = ("--home", repo / ".cosmos")
     cosmos("new", tmp_path / "kiosk", "--template", "appliance", "--arch", "x86_64", *home)
     cosmos("build", tmp_path / "kiosk", "--var", "hostname=kiosk-7", *home)
-    words = [COSMOS, "boot", tmp_path / "kiosk/out", "--timeout", str(SECONDS), "--forward", f"{PORT}:80"]
+    port = free_port()
+    words = [COSMOS, "boot", tmp_path / "kiosk/out", "--timeout", str(SECONDS), "--forward", f"{port}:80"]
     log = tmp_path / "log"
     with (
         log.open("wb") as written,
@@ -39,7 +46,7 @@ def test_a_new_appliance_boots_and_its_service_answers(repo: Path, release: Path
                 assert running.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.5)
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=60) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
                 assert b"<title>kiosk-7</title>" in answer.read()
         finally:
             running.terminate()

@@ -17,6 +17,8 @@ from fakes.waiting import LONG_SECONDS
 Answer = Callable[[bytes], Iterable[bytes]]
 """From the request's head to the pieces of the answer; the connection is closed after the last."""
 
+_HANDSHAKE = b"\x16\x03"  # how a client begins TLS; then it waits for the server
+
 
 class QuietServer(http.server.ThreadingHTTPServer):
     """Says nothing of a client that hung up: a test that reads stderr would hear it, perhaps only the next one."""
@@ -86,7 +88,7 @@ def _head_of(connection: socket.socket) -> bytes:
     head = b""
     connection.settimeout(LONG_SECONDS)
     with suppress(OSError):
-        while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
+        while b"\r\n\r\n" not in head and not head.startswith(_HANDSHAKE) and (piece := connection.recv(4096)):
             head += piece
     return head
 

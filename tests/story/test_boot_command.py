@@ -11,11 +11,13 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cosmos.canon import readable_json
+from cosmos.cli.cosmos import boot
 from cosmos.digest import Digest
 from cosmos.model.release import RELEASE_FILE, Release, Subject
 from fakes.builders import BUILDER
@@ -131,16 +133,32 @@ def test_words_that_do_not_go_together_are_told(
 
 
 def test_a_log_tells_of_a_silent_system_now_and_then(
-    release: Path, programs: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+    release: Path, programs: Path, cosmos: Cosmos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmos.cli.cosmos.boot._HEARTBEAT_SECONDS", 0.5)
-    monkeypatch.setattr("cosmos.process._TICK_SECONDS", 0.1)
-    write_script(programs / "qemu-system-x86_64", "sleep 2.5\necho modules\nsleep 2.5\necho COSMOS-READY\n")
+    """Each look at the system is a second of the log's. The system is silent for 25 of them, twice."""
+    silences: list[str] = []
+    ticking = boot._ticking
+
+    def in_seconds() -> Callable[[float, str], None]:
+        tick = ticking()
+
+        def told(_seconds: float, last: str) -> None:
+            silences.append(last)
+            tick(float(len(silences)), last)
+            if silences.count(last) == 25:
+                (tmp_path / f"go on{last}").touch()
+
+        return told
+
+    monkeypatch.setattr(boot, "_ticking", in_seconds)
+    monkeypatch.setattr("cosmos.process._TICK_SECONDS", 0.01)
+    silent = f"until [ -e '{tmp_path}/go on%s' ]; do sleep 0.05; done\n"
+    script = f"{silent % ''}echo modules\n{silent % 'modules'}echo COSMOS-READY\n"
+    write_script(programs / "qemu-system-x86_64", script)
     lines = [line.split(" s  ") for line in cosmos("boot", release).ok().err.splitlines() if " s  " in line]
-    told = [text for _, text in lines]
-    assert told[0] == "the kernel starts"
-    assert told[-1] == "modules"
-    assert len(told) <= 2 + float(lines[-1][0]) / 0.5
+    assert [float(seconds) for seconds, _ in lines] == [10 * (number + 1) for number in range(len(lines))]
+    assert [text for _, text in lines[:2]] == ["the kernel starts"] * 2
+    assert lines[-1][1] == "modules"
 
 
 def _on_terminal(release: Path, programs: Path, typed: bytes, script: str) -> tuple[int, bytes, bool]:

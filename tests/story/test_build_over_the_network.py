@@ -148,9 +148,11 @@ def test_a_builder_downloads_several_files_at_once_and_each_one_once(
             cosmos("freeze", image.folder, "--home", image.home).ok()
         server.requests.clear()
         server.connections = 0
+        server.wait_for_two("-1.0.0.toml")
         words = [tmp_path / "stick"] if command == "vendor" else []
         cosmos(command, image.folder, *words, "--home", make_home(tmp_path / "fresh", image.signers)).ok()
         targets = [target for _, target, _ in server.requests]
+        assert server.alone == []
         assert 1 < server.connections <= MAX_DOWNLOADS_AT_ONCE + 1
         assert len(targets) == len(set(targets))
         assert {f"/stars/{star.name}-1.0.0.toml" for star in STARS} <= set(targets)

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from cosmos.trust.keys import PublicKey
 from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
 from cosmos.trust.stars import verify_statement
 from fakes.debs import LocalArchive, control_text, make_deb, make_local_archive
+from fakes.users import open_to_all
 
 Program = Callable[..., object]
 
@@ -285,9 +285,7 @@ def copy_for_everybody(repo: Path, folder: Path) -> Path:
 
 @pytest.mark.network
 def test_an_ordinary_user_needs_no_root(repo: Path) -> None:
-    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
-        work = Path(name)
-        work.chmod(0o755)
+    with open_to_all() as work:
         (work / "star").mkdir()
         (work / "star/star.toml").write_text('name = "busybox"\nsource = "deb:busybox-static"\n')
         (work / "out").mkdir()

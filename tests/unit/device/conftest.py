@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from cosmos.model.names import Arch, GalaxyName
 from cosmos.model.settings import Settings
 from cosmos.tree.entry import Entry
 from fakes.galaxies import StarSpec, make_galaxy, make_signers, write_index, write_spec
+from fakes.users import become, open_to_all
 
 NOBODY = 65534
 
@@ -30,10 +29,8 @@ NOBODY = 65534
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user of the machine can reach: pytest's own are closed."""
-    folder = Path(tempfile.mkdtemp(prefix="cosmos-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with open_to_all() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -47,9 +44,7 @@ def as_nobody() -> Callable[[Callable[[], str]], str]:
         child = os.fork()
         if child == 0:
             try:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
+                become(NOBODY)
                 answer = work()
             except BaseException as error:
                 answer = f"{type(error).__name__}: {error}"

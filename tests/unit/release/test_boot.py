@@ -244,7 +244,10 @@ def test_a_system_that_stays_is_ended_when_its_use_is_done(release: Path, qemu: 
     assert not result.powered_off
 
 
-def test_a_silent_system_is_told_of_with_its_last_line(release: Path, qemu: Qemu) -> None:
+def test_a_silent_system_is_told_of_with_its_last_line(
+    release: Path, qemu: Qemu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosmos.process._TICK_SECONDS", 0.05)
     ticks = list[tuple[float, str]]()
 
     def tick(seconds: float, line: str) -> None:

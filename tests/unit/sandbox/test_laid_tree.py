@@ -22,6 +22,7 @@ from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 from fakes.examples import tried
+from fakes.users import become
 from fakes.waiting import LONG_SECONDS
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there")
@@ -41,9 +42,7 @@ def as_user(user: int, work: Callable[[], T]) -> T:
         os.close(ours)
         try:
             if os.geteuid() == 0 and user != 0:
-                os.setgroups([])
-                os.setresgid(user, user, user)
-                os.setresuid(user, user, user)
+                become(user)
             answer = (True, work())
         except BaseException as error:
             answer = (False, error)

@@ -144,9 +144,10 @@ def test_a_folder_that_is_away_asks_for_the_stick(tmp_path: Path) -> None:
     assert "mounted" in str(caught.value.hint)
 
 
-def test_a_server_that_is_away_is_an_outage(tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_an_outage_after_two_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cosmos.transport.http._PAUSE_SECONDS", 0.3)
     pauses: list[float] = []
     carrier = HttpCarrier("http://127.0.0.1:9", tmp_path, pause=pauses.append)
     with pytest.raises(WorldFailed, match="cannot be reached: connection refused"):
         carrier.read("meta.toml", max_bytes=10)
-    assert len(pauses) == 2
+    assert pauses == [0.6, 1.2]
