@@ -13,7 +13,7 @@ from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.fetching import acquired_stars, opened_galaxies
 from cosmos.device.galaxies import OpenGalaxies, remember_opened, remember_shown
-from cosmos.device.journal import at_work, journal
+from cosmos.device.journal import at_work, journal, looking
 from cosmos.device.leaving import Kept
 from cosmos.device.locked import LockToInstall, choose_locked, demand_signed_right, open_locked, roots_when_locked
 from cosmos.device.look import Look
@@ -121,17 +121,18 @@ def rehearse(
     The fetched archives stay in the cache, and the galaxies' newest indexes in the memory; nothing else on the system
     changes. `look`: as for `install`.
     """
-    universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, request.network, offline=request.offline)
-    opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_reader(root))
-    remember_shown(root, opened)
-    viewer = Viewer(show=look, kept=chosen.kept, roots=opened.roots)
-    replacing = Replacing(root, {}, {}, "install")
-    records: dict[StarName, Installed] = {}
-    for planned in _planned(root, universe, settings, acquired, request, reporter, viewer):
-        _, records[planned.star] = replacing.batch(planned)
-        replacing.demand_possible()
-    return _installation(chosen, records, replacing)
+    with looking(root):
+        universe, settings = read_universe(root), read_settings(root)
+        tell_newer(root, settings, reporter, request.network, offline=request.offline)
+        opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_reader(root))
+        remember_shown(root, opened)
+        viewer = Viewer(show=look, kept=chosen.kept, roots=opened.roots)
+        replacing = Replacing(root, {}, {}, "install")
+        records: dict[StarName, Installed] = {}
+        for planned in _planned(root, universe, settings, acquired, request, reporter, viewer):
+            _, records[planned.star] = replacing.batch(planned)
+            replacing.demand_possible()
+        return _installation(chosen, records, replacing)
 
 
 def recover(root: LiveRoot, wait_seconds: float = 0) -> Undone | None:

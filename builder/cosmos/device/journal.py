@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Literal, TypeAlias
 
 from cosmos.device.history_file import next_line
@@ -24,7 +24,7 @@ from cosmos.device.system import (
     universe_bytes,
 )
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import CosmosError, Malformed, WorldFailed
 from cosmos.keyring.anchors import CHAIN
 from cosmos.limits import MAX_JOURNAL_BYTES, demand_within
 from cosmos.locking import open_lock, take_at_once, take_in_time, unlock
@@ -142,14 +142,49 @@ def at_work(root: LiveRoot, wait_seconds: float = 0) -> Iterator[None]:
         number = open_lock(folder, LOCK_NAME)
     try:
         if not take_in_time(number, "alone", max(wait_seconds, _MOMENT_SECONDS)):
-            hint = "wait until it has ended, then run this again"
-            raise WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint)
+            raise _other_at_work(root)
         for swept in (STATE_FOLDER, JOURNAL_FOLDER, SETTINGS_FOLDER, SETTINGS_FOLDER.joined(CHAIN.encode())):
             root.remove_half_written(swept)
         root.remove_empty_folder(root.mapped_folder(JOURNAL_FOLDER))
         yield
     finally:
         unlock(number)
+
+
+@contextmanager
+def looking(root: LiveRoot) -> Iterator[None]:
+    """Raise `WorldFailed` in place of an error of the block, if another cosmos changed this system meanwhile.
+
+    For a command that looks at a system without its lock: what it finds half done is no fault of the system, and what
+    the error advises, such as to move a file away, would be one.
+    """
+    before = _stamp(root)
+    try:
+        yield
+    except CosmosError as error:
+        if not _has_changed(root, before):
+            raise
+        raise _other_at_work(root) from error
+
+
+def _has_changed(root: LiveRoot, before: tuple[int, ...] | None) -> bool:
+    try:
+        return _stamp(root) != before or standing(root) == "running"
+    except CosmosError:  # it cannot be looked at; what failed before says why
+        return False
+
+
+def _stamp(root: LiveRoot) -> tuple[int, ...] | None:
+    """Return what tells one universe.toml from the next one, which is another file; None without one."""
+    with suppress(CosmosError):
+        found = root.stat(UNIVERSE_PATH)
+        return None if found is None else (found.st_ino, found.st_ctime_ns, found.st_size)
+    return None
+
+
+def _other_at_work(root: LiveRoot) -> WorldFailed:
+    hint = "wait until it has ended, then run this again"
+    return WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint)
 
 
 def standing(root: LiveRoot) -> Standing:

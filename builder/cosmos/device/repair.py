@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cosmos.device.examination import RELEASE_HINT
 from cosmos.device.galaxies import open_galaxies, remember_opened, remember_shown
-from cosmos.device.journal import at_work, journal
+from cosmos.device.journal import at_work, journal, looking
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.rebuilt_from_release import with_release
 from cosmos.device.rebuilt_universe import RebuiltUniverse, demand_unreadable, rebuilt_universe, write_rebuilt
@@ -69,15 +69,16 @@ def repair(root: LiveRoot, request: RepairRequest, reporter: Reporter) -> Repair
 
 def rehearse_repair(root: LiveRoot, request: RepairRequest, reporter: Reporter) -> Repaired:
     """Do everything of `repair` except the changes."""
-    universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, request.network, offline=request.offline)
-    opened = open_galaxies(root, settings, request.network, offline=request.offline)
-    remember_shown(root, opened)
-    work = RepairWork(root, universe, settings, opened, request, as_reader(root), reporter)
-    work.examine(reporter)
-    for _ in work.batches():
-        pass
-    return work.done
+    with looking(root):
+        universe, settings = read_universe(root), read_settings(root)
+        tell_newer(root, settings, reporter, request.network, offline=request.offline)
+        opened = open_galaxies(root, settings, request.network, offline=request.offline)
+        remember_shown(root, opened)
+        work = RepairWork(root, universe, settings, opened, request, as_reader(root), reporter)
+        work.examine(reporter)
+        for _ in work.batches():
+            pass
+        return work.done
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

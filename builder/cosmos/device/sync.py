@@ -30,7 +30,7 @@ from typing import Literal, TypeAlias
 
 from cosmos.device.cache import IndexChanges, Pruned, carry_out, index_before, plan_pruning, versions_of
 from cosmos.device.galaxies import Origins, open_galaxy, tell_gone
-from cosmos.device.journal import at_work
+from cosmos.device.journal import at_work, looking
 from cosmos.device.memory import SystemTrust, remember, system_trust
 from cosmos.device.network import system_network
 from cosmos.device.newer_trust import take_newer, tell_newer
@@ -147,32 +147,33 @@ def rehearse_sync(
     root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network = DIRECT
 ) -> SyncOutcome:
     """Return what `sync` would do, from the indexes alone. Nothing on the system changes; raises as `sync` does."""
-    universe = read_universe(root)
-    ways = _Ways(root, settings, wanted, reporter, network)
-    chosen = _chosen(settings, wanted, root.option)
-    tell_newer(root, settings, reporter, ways.network, offline=wanted.offline)
-    trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
-    held = {digest for digest, _ in store.blobs()}
-    opened, done = list[OpenGalaxy](), list[Synced]()
-    for asked in chosen:
-        galaxy, changes = ways.opened(asked, store, trust)
-        seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
-        opened.append(galaxy)
-        done.append(
-            Synced(
-                name=galaxy.name,
-                seq=galaxy.index.index.seq,
-                before=None if seen is None else seen.number,
-                stars=len(versions_of(galaxy.index.index)),
-                archives=galaxy.archives_to_fetch(held) if wanted.depth == "full" else 0,
-                left_out=(),
-                listed_no_more=tell_gone(galaxy, seen, reporter),
-                new=changes.new,
-                gone=changes.gone,
+    with looking(root):
+        universe = read_universe(root)
+        ways = _Ways(root, settings, wanted, reporter, network)
+        chosen = _chosen(settings, wanted, root.option)
+        tell_newer(root, settings, reporter, ways.network, offline=wanted.offline)
+        trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
+        held = {digest for digest, _ in store.blobs()}
+        opened, done = list[OpenGalaxy](), list[Synced]()
+        for asked in chosen:
+            galaxy, changes = ways.opened(asked, store, trust)
+            seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
+            opened.append(galaxy)
+            done.append(
+                Synced(
+                    name=galaxy.name,
+                    seq=galaxy.index.index.seq,
+                    before=None if seen is None else seen.number,
+                    stars=len(versions_of(galaxy.index.index)),
+                    archives=galaxy.archives_to_fetch(held) if wanted.depth == "full" else 0,
+                    left_out=(),
+                    listed_no_more=tell_gone(galaxy, seen, reporter),
+                    new=changes.new,
+                    gone=changes.gone,
+                )
             )
-        )
-    pruning = plan_pruning(store, opened, universe) if wanted.prune else None
-    return SyncOutcome(galaxies=tuple(done), pruned=pruning)
+        pruning = plan_pruning(store, opened, universe) if wanted.prune else None
+        return SyncOutcome(galaxies=tuple(done), pruned=pruning)
 
 
 class _Ways:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from cosmos.device.dependants import dependants, unneeded, without
-from cosmos.device.journal import at_work, journal
+from cosmos.device.journal import at_work, journal, looking
 from cosmos.device.leaving import Kept, Leaving, demand_no_link_above, recorded
 from cosmos.device.live_entries import found_identity
 from cosmos.device.recovery import Undone
@@ -83,8 +83,9 @@ def uninstall(
 
 def rehearse_uninstall(root: LiveRoot, request: UninstallRequest) -> Removal:
     """Return what `uninstall` would do, and change nothing."""
-    universe = read_universe(root)
-    return _planned(root, universe, _demanded(root, universe, request), request).removal
+    with looking(root):
+        universe = read_universe(root)
+        return _planned(root, universe, _demanded(root, universe, request), request).removal
 
 
 def autoremove(
@@ -96,8 +97,9 @@ def autoremove(
 
 def rehearse_autoremove(root: LiveRoot, request: UninstallRequest) -> Removal:
     """Return what `autoremove` would do, and change nothing."""
-    universe = read_universe(root)
-    return _planned(root, universe, unneeded(universe), request).removal
+    with looking(root):
+        universe = read_universe(root)
+        return _planned(root, universe, unneeded(universe), request).removal
 
 
 def _carried_out(

@@ -18,7 +18,7 @@ from cosmos.device.dependants import unneeded
 from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.fetching import acquired_stars, opened_galaxies
 from cosmos.device.galaxies import OpenGalaxies, remember_opened, remember_shown
-from cosmos.device.journal import at_work, journal
+from cosmos.device.journal import at_work, journal, looking
 from cosmos.device.leaving import Kept, Recorded, recorded
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar, Replaced
@@ -132,13 +132,14 @@ def update(root: LiveRoot, request: UpdateRequest, reporter: Reporter, agree: Ca
 
 def rehearse_update(root: LiveRoot, request: UpdateRequest, reporter: Reporter) -> Update:
     """Do everything of `update` except the changes. The fetched archives stay in the cache."""
-    universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, request.network, offline=request.offline)
-    work = _Work(root, universe, settings, request, reporter, as_reader(root))
-    remember_shown(root, work.opened)
-    for _ in work.batches():
-        pass
-    return work.update() if work.acquired else work.nothing()
+    with looking(root):
+        universe, settings = read_universe(root), read_settings(root)
+        tell_newer(root, settings, reporter, request.network, offline=request.offline)
+        work = _Work(root, universe, settings, request, reporter, as_reader(root))
+        remember_shown(root, work.opened)
+        for _ in work.batches():
+            pass
+        return work.update() if work.acquired else work.nothing()
 
 
 class _Work:

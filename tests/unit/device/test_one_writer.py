@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.device import install as installing
+from cosmos.device import uninstall as uninstalling
 from cosmos.device.freeze import freeze_system
 from cosmos.device.initialise import initialise
-from cosmos.device.install import InstallRequest, install
+from cosmos.device.install import InstallRequest, install, rehearse
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import JOURNAL_PATH, LOCK_NAME, SETTINGS_PATH, STATE_FOLDER
-from cosmos.errors import WorldFailed
+from cosmos.device.uninstall import UninstallRequest, rehearse_uninstall, uninstall
+from cosmos.errors import NoSolution, WorldFailed
 from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.journal import head_line
 from cosmos.model.names import Arch, StarName
@@ -32,10 +35,14 @@ from fakes.programs import Cosmos
 LOCK = STATE_FOLDER.joined(LOCK_NAME).text
 
 
-def put(root: Path, name: str) -> None:
+def order(name: str) -> InstallRequest:
     wish = Wish(who="user", name=StarName(name), constraint=ANY_VERSION)
+    return InstallRequest(wishes=[wish], offline=False, epoch=0)
+
+
+def put(root: Path, name: str) -> None:
     with LiveRoot.open(root) as live:
-        install(live, InstallRequest(wishes=[wish], offline=False, epoch=0), Silent())
+        install(live, order(name), Silent())
 
 
 def add_galaxy(root: Path, number: int) -> None:
@@ -199,3 +206,54 @@ def test_a_program_that_was_killed_in_another_container_leaves_no_name_that_stop
         live.replace_document(TreePath(b"etc/cosmos/a"), b"second")
     assert (system / "etc/cosmos/a").read_bytes() == b"second"
     assert (system / SETTINGS_PATH.text).exists()
+
+
+def test_a_rehearsal_beside_an_installation_advises_nothing_against_what_that_has_laid(
+    galaxy, system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    planned = installing._planned
+
+    def meanwhile(*words: object) -> object:
+        monkeypatch.setattr(installing, "_planned", planned)
+        put(system, "s")
+        return planned(*words)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(installing, "_planned", meanwhile)
+    with LiveRoot.open(system) as live, pytest.raises(WorldFailed, match="another cosmos is at work") as caught:
+        rehearse(live, order("s"), Silent())
+    assert "mv " not in str(caught.value.hint)
+
+
+def test_a_rehearsal_while_a_change_is_running_says_so_and_not_what_it_found(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    (system / "usr").mkdir()
+    (system / "usr/f").touch()
+    with LiveRoot.open(system) as live:
+        with pytest.raises(NoSolution, match="is there already"):  # nobody is at work: it is a fault of the system
+            rehearse(live, order("s"), Silent())
+        with at_work(live):
+            journal = system / JOURNAL_PATH.text
+            journal.parent.mkdir()
+            journal.write_bytes(head_line("a", "install"))
+            with pytest.raises(WorldFailed, match="another cosmos is at work"):
+                rehearse(live, order("s"), Silent())
+
+
+def test_a_rehearsed_removal_beside_the_removal_says_that_another_is_at_work(
+    galaxy, system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    put(system, "s")
+    read = uninstalling.read_universe
+    gone = UninstallRequest(stars=(StarName("s"),))
+
+    def late(live: LiveRoot) -> object:
+        monkeypatch.setattr(uninstalling, "read_universe", read)
+        with LiveRoot.open(system) as other:
+            uninstall(other, gone, Silent())
+        return read(live)
+
+    monkeypatch.setattr(uninstalling, "read_universe", late)
+    with LiveRoot.open(system) as live, pytest.raises(WorldFailed, match="another cosmos is at work"):
+        rehearse_uninstall(live, gone)
