@@ -7,12 +7,14 @@ the end of its test, or, if that failed, at the start of the next run.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,7 @@ ROOMS: Final = ("tests/unit/", "tests/attack/")
 MEMORY: Final = Path("/dev/shm")
 LEAST_BYTES: Final = 6 << 30  # of memory, and of room there: each process of a run takes a few hundred million
 _NAME_LENGTH: Final = 30  # as pytest cuts names: the address of a socket is short
-_MADE_BY: Final = re.compile(r"cosmos-tests-([0-9]+)-")
+_PREFIX: Final = "cosmos-tests-"
 _NUMBERS: Final = itertools.count()
 _FAILED: Final = pytest.StashKey[bool]()
 
@@ -59,18 +61,35 @@ def memory_folder(pytestconfig: pytest.Config) -> Iterator[Path | None]:
         yield None
         return
     sweep(MEMORY)
-    folder = Path(tempfile.mkdtemp(prefix=f"cosmos-tests-{os.getpid()}-", dir=MEMORY))
+    folder, lock = made(MEMORY)
     yield folder
     if not any(folder.iterdir()):
         folder.rmdir()
+    os.close(lock)
+
+
+def made(memory: Path) -> tuple[Path, int]:
+    """Make a folder in `memory`, and hold its lock: so long nobody removes it. Return the descriptor of the lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=memory))
+        with suppress(FileNotFoundError):  # removed before it had its lock
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def sweep(memory: Path) -> None:
-    """Remove what processes left that have ended."""
-    for folder in memory.iterdir():
-        made = _MADE_BY.match(folder.name)
-        if made is not None and not Path(f"/proc/{made[1]}").exists():
-            shutil.rmtree(folder, ignore_errors=True)  # another user's stays
+    """Remove what processes left that have ended, in whatever container they were."""
+    for folder in memory.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another user's; or it is locked, or just gone
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -78,17 +77,41 @@ def test_without_room_every_test_is_on_the_disk(
 
 
 def test_what_a_process_left_that_has_ended_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    """A process id would not tell: a container has its own, and may share the memory with others."""
     ended = os.fork()
     if ended == 0:
+        folder, _ = in_memory.made(tmp_path)
+        (folder / "file").touch()
         os._exit(0)
     os.waitpid(ended, 0)
-    left = Path(tempfile.mkdtemp(prefix=f"cosmos-tests-{ended}-", dir=tmp_path))
-    (left / "file").touch()
-    others = [tmp_path / f"cosmos-tests-{os.getpid()}-x", tmp_path / "cosmos-tests", tmp_path / "something"]
-    for other in others:
-        other.mkdir()
+    assert len([*tmp_path.iterdir()]) == 1
+    mine, lock = in_memory.made(tmp_path)
+    other = tmp_path / "something"
+    other.mkdir()
     in_memory.sweep(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted(others)
+    assert sorted(tmp_path.iterdir()) == sorted((mine, other))
+    os.close(lock)
+    in_memory.sweep(tmp_path)
+    assert [*tmp_path.iterdir()] == [other]
+
+
+def test_a_folder_that_is_removed_before_it_has_its_lock_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = in_memory.fcntl.flock
+    removed = list[Path]()
+
+    def too_late(number: int, how: int) -> None:
+        if not removed:
+            removed.append(Path(f"/proc/self/fd/{number}").readlink())
+            removed[0].rmdir()
+        flock(number, how)
+
+    monkeypatch.setattr(in_memory.fcntl, "flock", too_late)
+    folder, lock = in_memory.made(tmp_path)
+    os.close(lock)
+    assert folder != removed[0]
+    assert [*tmp_path.iterdir()] == [folder]
 
 
 def test_room_is_what_the_file_system_has(tmp_path: Path) -> None:
