@@ -11,7 +11,7 @@ round runs each of them once. `--against` names the `builder` folder of another 
 `--plot` draws the medians. `--short` takes a few small packages, for a run of some minutes; its ratios are worse,
 because the start of a program counts more. Before the first round, Python compiles the program, as pip does.
 
-    limit       one plain program: reads every archive, hashes it, unpacks it, hashes that, and packs it at level 3;
+    limit       one plain program (plain.py): reads each archive, hashes it, unpacks it, hashes that, packs it again;
                 for two workers two such programs at once, each with half of the archives
     look limit  the same of a release's image: reads, hashes, unpacks, hashes
     build       `cosmos build --level 3` with an empty store, and the lint of what was built
@@ -66,7 +66,7 @@ ROLES = ("root", "author", "galaxy", "release")
 LEVEL = "3"
 OURS = ("build", "verify", "import")
 TWO = (("2", "limit, two at once", "build with 2 workers"),) if (os.cpu_count() or 1) > 1 else ()
-_PIECE = 1 << 20
+_PLAIN = Path(__file__).with_name("plain.py")
 _IMAGE = """
 name = "bench"
 version = "1.0.0"
@@ -80,29 +80,6 @@ deb = "../galaxy"
 format = "tar.zst"
 [policy]
 """
-
-
-def limit(archives: Iterable[str], level: str = LEVEL) -> None:
-    """Do what a build cannot avoid, and nothing else."""
-    packer = zstandard.ZstdCompressor(level=int(level), write_checksum=True)
-    for archive in archives:
-        data = Path(archive).read_bytes()
-        hashlib.sha256(data).digest()
-        content = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 32)
-        hashlib.sha256(content).digest()
-        packer.compress(content)
-
-
-def look_limit(image: str) -> None:
-    """Do what a check of an image cannot avoid, and nothing else."""
-    packed, content = hashlib.sha256(), hashlib.sha256()
-    with Path(image).open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            packed.update(piece)
-        stream.seek(0)
-        with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as reader:
-            while piece := reader.read(_PIECE):
-                content.update(piece)
 
 
 def one_frame_bytes(image: Path, level: str = LEVEL) -> int:
@@ -212,11 +189,11 @@ class Bench:
         return self._cpu("sha256sum", *map(str, sorted(self.out.iterdir())))
 
     def _plain(self, what: str, files: list[str]) -> float:
-        return self._cpu(sys.executable, __file__, "--plain", what, *files)
+        return self._cpu(sys.executable, str(_PLAIN), what, *files)
 
     def _limit(self, programs: int, level: str) -> float:
         archives = sorted(str(file) for file in (self.data / "galaxy/packages").iterdir())
-        words = [[sys.executable, __file__, "--plain", level, *archives[first::programs]] for first in range(programs)]
+        words = [[sys.executable, str(_PLAIN), level, *archives[first::programs]] for first in range(programs)]
         before = os.times()
         children = [subprocess.Popen(one, env=_environment()) for one in words]
         codes = [child.wait() for child in children]
@@ -319,11 +296,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="the rows whose names begin so; several are separated by commas")
     parser.add_argument("--levels", default=LEVEL, help="of zstd, for limit and build")
     parser.add_argument("--plot", type=Path, help="draw the figures into this SVG file")
-    parser.add_argument("--plain", nargs="+")
     asked = parser.parse_args()
-    if asked.plain:
-        look_limit(asked.plain[1]) if asked.plain[0] == "look" else limit(asked.plain[1:], asked.plain[0])
-        return
     data = asked.data or cache / ("cosmos-bench-short" if asked.short else "cosmos-bench")
     bench = Bench(data.absolute(), SHORT_PACKAGES if asked.short else PACKAGES)
     rounds = asked.rounds or (1 if asked.short else 5)
