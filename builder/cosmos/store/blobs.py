@@ -294,7 +294,7 @@ class StoreFolder:
             yield number
 
     def _read(self, key: Digest) -> bytes | None:
-        """Return the file of a result, or None if there is none; nothing of one that is too long to be one."""
+        """Return the bytes of a result's file: None without a file, and none of one that is longer than any result."""
         place = f"results/{key.hex[:2]}/{key.hex}"
         try:
             number = self._folder.open(place)
