@@ -180,7 +180,7 @@ def _add_blocks(blocks: list[str], table: Mapping[str, object], name: str, head:
     lines: list[str] = []
     tables: list[tuple[str, str, Mapping[str, object]]] = []  # name, head, table
     for key, value in table.items():
-        part = key if _BARE.fullmatch(key) else _quoted(key)
+        part = key if _BARE.fullmatch(key) else basic_string(key)
         if type(value) is dict:
             below = f"{name}.{part}" if name else part
             tables.append((below, f"[{below}]\n", value))
@@ -215,7 +215,7 @@ def _least_length(row: Mapping[str, object]) -> int:
 
 def _literal(value: object) -> str:
     if type(value) is str:
-        return _quoted(value)
+        return basic_string(value)
     if type(value) is bool:
         return "true" if value else "false"
     if type(value) is int:
@@ -230,11 +230,16 @@ def _array(texts: list[str]) -> str:
     if not texts:
         return "[]"
     if "".join(texts).encode("utf-8", "surrogatepass").translate(None, _UNESCAPED):
-        texts = [_quoted(text)[1:-1] for text in texts]
+        texts = [basic_string(text)[1:-1] for text in texts]
     return f"[\n{_BEFORE}{_BETWEEN.join(texts)}{_AFTER}\n]"
 
 
-def _quoted(text: str) -> str:
+def basic_string(text: str) -> str:
+    """Return `text` as a basic string of TOML, with its quotes.
+
+    >>> print(basic_string('say "a"'))
+    "say \\"a\\""
+    """
     if _ESCAPED.search(text) is None:
         return f'"{text}"'
     return f'"{_ESCAPED.sub(_escape, text)}"'

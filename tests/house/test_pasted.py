@@ -3,6 +3,8 @@
 A path may have a space, a quote or `$(…)` in it: `rm my image` removes two other files. So in each text with a command
 (`cosmos build …`, `mv …`, an option in a hint), a value behind the command's word is `quoted(…)`, or made of such
 values, of constants and of numbers. Else it stands in `NEED_NONE`, with the reason. What stands before it is prose.
+
+A hint may be a line of TOML or Lua instead: there `basic_string(…)` and `in_lua(…)` write the quotes with the value.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import ast
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -42,6 +45,8 @@ NEED_NONE: Mapping[str, Sequence[str]] = {
         "device.uninstall: every",
         "device.uninstall: ' '.join(going)",
         "image.resolution: near[0]",
+        "image.workshop.layers: one",
+        "model.powers: name",
         "image.resolution: name",
         "stellar.galaxy_library: stellar build-star stars/{star} --galaxy FOLDER, then stellar index-galaxy FOLDER",
     ),
@@ -62,6 +67,7 @@ NEED_NONE: Mapping[str, Sequence[str]] = {
     "hexadecimal digits": ("done.trust", "written.digest.hex"),
     "letters, digits and . _ : - (transport.proxies)": ("proxy.host",),
     "a number": ("proxy.port",),
+    "a text that is measured, and not shown": ("plain_toml: value",),
     "prose that follows a command": (
         "image.template: declared.variables[name].meaning",
         "image.vendored_definition: digest",
@@ -138,6 +144,9 @@ class Judge:
                 for one in _in_commands(node, is_hint=is_hint):
                     if not self._needs_none(one, scopes):
                         yield self._said(one)
+                for one in _in_quotes(node) if is_hint else ():
+                    if not self._needs_none(one, scopes):
+                        yield f"{self.module}:{node.lineno}: {ast.unparse(one)} stands in quotes: basic_string(…)"
             case ast.BinOp(left=ast.Constant() | ast.JoinedStr() as left, op=ast.Add() | ast.Mod(), right=right):
                 if COMMAND.search(_text(left)) and not self._needs_none(right, scopes):
                     yield self._said(right)
@@ -225,6 +234,17 @@ def _in_commands(text: ast.JoinedStr, *, is_hint: bool) -> Iterator[ast.Formatte
             before += piece.value
 
 
+def _in_quotes(text: ast.JoinedStr) -> Iterator[ast.FormattedValue]:
+    """Yield the values of an f-string that begin right behind a double quote, or behind one and a path's beginning."""
+    for before, piece in pairwise(text.values):
+        if (
+            isinstance(piece, ast.FormattedValue)
+            and isinstance(before, ast.Constant)
+            and str(before.value).rstrip("./").endswith('"')
+        ):
+            yield piece
+
+
 def _text(node: ast.Constant | ast.JoinedStr) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
@@ -263,6 +283,9 @@ def test_every_value_in_a_command_is_quoted_or_needs_no_quoting(modules: tuple) 
         'def f(a):\n    folder = quoted(a) if a else a\n    say(f"next: cosmos build {folder}")',
         'def f(a):\n    for folder in map(quoted, a):\n        folder = b\n        say(f"next: cosmos build {folder}")',
         'folder = quoted(a)\ndef f(folder):\n    say(f"next: cosmos build {folder}")',
+        "hint = f'exclude = [\"{path.text}\"]'",
+        'hint = f\'chmod("/{path.text}", "0600")\'',
+        "hint = f'template = \"./{named}\"'",
     ],
 )
 def test_a_value_in_a_command_without_quotes_is_caught(text: str, plant: Planter) -> None:
@@ -281,7 +304,8 @@ def test_a_value_in_a_command_without_quotes_is_caught(text: str, plant: Planter
         """say(f"next: stellar scripts {' '.join(f'--star {quoted(one)}' for one in folders)}")""",
         'hint = f"chmod {mode:04o} {quoted(path)}"',
         'hint = f"take {path} out of it"',
-        'hint = f\'chmod("{path.text}", "0600")\'',
+        "hint = f'chmod({in_lua(path)}, \"0600\")'",
+        "hint = f'owners = {{ {basic_string(path.text)} = {basic_string(one)} }}'",
         'raise Malformed(f"--var {name}", f"this cosmos has zstd {version}, and cosmos builds {name}")',
         'text = "cosmos build " + quoted(folder)',
     ],

@@ -37,6 +37,7 @@ from cosmos.model.template import Declarations, DeclaredPath, Group, InitLine, M
 from cosmos.nearest import nearest
 from cosmos.nova.templating.secret import Secret
 from cosmos.nova.templating.values import Value as TemplateValue
+from cosmos.plain_toml import basic_string
 from cosmos.reading import read_bounded
 from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
@@ -188,7 +189,7 @@ def _demand_private(entry: Entry, written: Mapping[str, str], where: str, declar
         f"{where}/{place}",
         f"writes the secret {name} into /{entry.path.text}, on which others than its owner have rights "
         f"({entry.mode:04o})",
-        hint=f'in {declarations}, below [paths]: "{entry.path.text}" = {{ mode = "0600" }}',
+        hint=f'in {declarations}, below [paths]: {basic_string(entry.path.text)} = {{ mode = "0600" }}',
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from cosmos.errors import Malformed, quoted
 from cosmos.nearest import nearest
+from cosmos.plain_toml import basic_string
 
 IMAGE_FILE: Final = "image.toml"
 TEMPLATES_FOLDER: Final = "rootfs-templates"
@@ -29,7 +30,7 @@ def template_folder(folder: Path, named: str) -> Path:
     raise Malformed(
         str(folder / IMAGE_FILE),
         f"template: no {TEMPLATES_FOLDER}/{named} in this folder or above it",
-        hint=f'for a folder beside image.toml, write in {IMAGE_FILE}: template = "./{named}"',
+        hint=f"for a folder beside image.toml, write in {IMAGE_FILE}: template = {basic_string(f'./{named}')}",
     )
 
 

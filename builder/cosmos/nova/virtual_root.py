@@ -30,6 +30,15 @@ def named(entry: Entry) -> str:
     return _KIND_NAMES.get(entry.kind, "a device")
 
 
+def in_lua(path: TreePath, end: str = "") -> str:
+    """Return an absolute path as a string of Lua, for a hint. Lua reads the escapes of a path's text form as we do.
+
+    >>> print(in_lua(TreePath(b'a"\\xff')))
+    "/a\\"\\xff"
+    """
+    return '"/' + path.text.replace('"', '\\"') + end + '"'
+
+
 def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter, path_map: Mapped = unmapped) -> TreePath:
     """Return where `path` leads once symlinks are followed (the last component's only with `follow`); raises
     `VerbError`.
@@ -146,7 +155,7 @@ class VirtualRoot:
         if there is not None and there.kind == "dir":
             raise VerbError(
                 f"/{entry.path.text} is a folder",
-                hint=f'to put it inside, end the path with a slash: "/{entry.path.text}/"',
+                hint=f"to put it inside, end the path with a slash: {in_lua(entry.path, '/')}",
             )
         above = self.entry_at(entry.path.parent)
         if above is not None and above.kind != "dir":

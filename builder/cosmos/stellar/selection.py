@@ -13,6 +13,7 @@ from dataclasses import replace
 from cosmos.errors import Faults, Malformed, NoSolution
 from cosmos.globs import checked, matches_any, unused
 from cosmos.model.star import Unpack
+from cosmos.plain_toml import basic_string
 from cosmos.records import dataclass
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -68,7 +69,7 @@ def joined(parts: Iterable[Brought]) -> list[Entry]:
                 raise NoSolution(
                     f"/{entry.path.text}",
                     f"both {owners[entry.path]} and {part.owner} bring it",
-                    hint=f'leave one out; in star.toml, under [unpack]: exclude = ["{entry.path.text}"]',
+                    hint=f"leave one out; in star.toml, under [unpack]: exclude = [{basic_string(entry.path.text)}]",
                 )
     for path in tree:
         for parent in path.parents:

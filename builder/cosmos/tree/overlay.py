@@ -30,6 +30,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from cosmos.errors import NoSolution
+from cosmos.plain_toml import basic_string
 from cosmos.records import dataclass
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
@@ -268,8 +269,13 @@ def _winner(
     raise NoSolution(
         f"/{path.text}",
         f"both {one} ({shown(brought[one])}) and {other} ({shown(brought[other])}) bring it",
-        hint=f'say who wins in image.toml: [policy] owners = {{ "{path.text}" = "{one}" }}',
+        hint=f"say who wins in image.toml: [policy] owners = {{ {_won(path, one)} }}",
     )
+
+
+def _won(path: TreePath, owner: str) -> str:
+    """Return the line of image.toml by which `owner` has the path."""
+    return f"{basic_string(path.text)} = {basic_string(owner)}"
 
 
 def _check_hard_links(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str]) -> None:
@@ -322,7 +328,7 @@ def _check_twins(
                     f"{bringers[one]} brings it, and {bringers[other]} brings /{other.text}: "
                     "the two differ by case alone",
                     hint="leave one of the two out, or say in image.toml that both are meant: [policy] owners = "
-                    f'{{ "{one.text}" = "{bringers[one]}", "{other.text}" = "{bringers[other]}" }}',
+                    f"{{ {_won(one, bringers[one])}, {_won(other, bringers[other])} }}",
                 )
 
 

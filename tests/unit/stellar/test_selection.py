@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
+from cosmos.errors import NoSolution
 from cosmos.model.star import Unpack
-from cosmos.stellar.selection import Brought, unmatched
+from cosmos.stellar.selection import Brought, joined, selected, unmatched
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -29,3 +32,12 @@ def test_globs_that_fit_nothing_are_named() -> None:
         "only: sbin/*",
         "exclude: **/y",
     )
+
+
+def test_the_hint_about_an_odd_name_can_be_pasted() -> None:
+    path = TreePath(b'say "hi"\\\xff')
+    parts = [Brought(owner=o, entries=(Entry(path=path, kind="file", mode=0o644),)) for o in ("a", "b")]
+    with pytest.raises(NoSolution) as caught:
+        joined(parts)
+    without = tomllib.loads((caught.value.hint or "").partition("[unpack]: ")[2])["exclude"]
+    assert selected(parts[0], Unpack(exclude=tuple(without)), (), "star.toml") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -279,3 +280,13 @@ def test_two_stars_whose_paths_differ_by_unicode_form_alone_are_refused_whatever
     forms = {TreePath("\u00e9".encode()): "a", TreePath("e\u0301".encode()): "b"}
     with pytest.raises(NoSolution, match="only by Unicode form"):
         overlay([layer(owner, entry(path.text)) for path, owner in forms.items()], forms)
+
+
+def test_the_hint_about_an_odd_name_can_be_pasted() -> None:
+    path = TreePath(b'say "hi"\\\xff')
+    layers = [layer(owner, Entry(path=path, kind="file", mode=0o644, content=owner.encode())) for owner in ("a", "b")]
+    with pytest.raises(NoSolution) as caught:
+        overlay(layers, {})
+    owners = tomllib.loads((caught.value.hint or "").partition("[policy] ")[2])["owners"]
+    winners = {TreePath.from_text(key): owner for key, owner in owners.items()}
+    assert overlay(layers, winners).owners == {path: "a"}

@@ -25,6 +25,7 @@ from cosmos.model.image import DEFAULT_LEVEL, Image
 from cosmos.pack.cpio import cpio_pieces, xattr_losses
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION, compressed
+from cosmos.plain_toml import basic_string
 from cosmos.records import dataclass
 from cosmos.release.draft import Draft
 from cosmos.store.interface import Damaged
@@ -81,7 +82,7 @@ class Initramfs:
                 f"/{lost[0].path.text}",
                 "has extended attributes, which an initramfs (cpio) cannot hold",
                 hint='leave it out: in image.toml, below [[output]] format = "cpio.zst": '
-                f'exclude = ["{lost[0].path.text}"]',
+                f"exclude = [{basic_string(lost[0].path.text)}]",
             )
         spool = tree.store.spool()
         return compressed(spool.add(piece for part in cpio_pieces(kept) for piece in pieces(part)), self.level, spool)

@@ -19,6 +19,7 @@ from cosmos.image.workshop.unread import Unread, entry_without_bytes
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.receipts import Receipts
+from cosmos.nova.virtual_root import in_lua
 from cosmos.records import dataclass
 from cosmos.resolve.replacing import Vouched, replaced_by
 from cosmos.staging.acquire import Acquired
@@ -96,7 +97,7 @@ def _secret_files(template: RenderedTemplate, own: Mapping[TreePath, Entry], scr
                 script,
                 f"gives others than its owner rights on /{path.text} ({own[path].mode:04o}), which holds a secret: "
                 f"{names}",
-                hint=f'chmod("/{path.text}", "0600")',
+                hint=f'chmod({in_lua(path)}, "0600")',
             )
     return frozenset(kept)
 
