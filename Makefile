@@ -7,8 +7,8 @@
 PYTHON ?= python3
 IMAGE ?= images/rescue
 APT_SOURCES ?=
-# A test waits for the disk, a boot or another process for half of its time, so one more runs beside those that compute.
-TEST_JOBS = $(shell echo $$(($(JOBS) + 1)))
+# A test waits for the disk, a boot or another process for a part of its time, so two more run beside those that compute.
+TEST_JOBS = $(shell echo $$(($(JOBS) + 2)))
 ifndef JOBS
 JOBS := $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
 endif
@@ -126,7 +126,7 @@ mutants: $(VENV)/dev.stamp ## remove each protection and check that a test notic
 
 PART ?= $(shell git rev-parse HEAD)
 .PHONY: mutants-part
-mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 90 s. PART=COMMIT repeats a run
+mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 50 s. PART=COMMIT repeats a run
 	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
 
 BENCH = PYTHONPATH=tests $(BIN)/python tests/bench
@@ -178,7 +178,7 @@ $(VENV)/packages.stamp: requirements.txt
 	@echo 'making the Python environment'
 	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
 	@$(BIN)/python .ci/pip
-	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --require-hashes -r requirements.txt
 	@touch $@
 
 # A .pth file makes Python find the program: an editable install would fetch a build backend that no lock pins.
@@ -192,20 +192,21 @@ $(VENV)/run.stamp: $(VENV)/packages.stamp Makefile
 	done
 	@touch $@
 
-PIP := -qq --disable-pip-version-check --no-input --no-compile
+# Each waits for the other ones: two at once could write one file.
+PIP := flock $(VENV) $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-compile
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/packages.stamp | $(VENV)/run.stamp
 	@echo 'adding the packages for tests'
-	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-dev.txt
+	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/bench.stamp: requirements-bench.txt $(VENV)/dev.stamp
 	@echo 'adding the package that draws plots'
-	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-bench.txt
+	@$(PIP) --require-hashes -r requirements-bench.txt
 	@touch $@
 
 $(VENV)/book.stamp: requirements-book.txt | $(VENV)/packages.stamp
 	@echo 'adding the packages for the book'
-	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-book.txt
+	@$(PIP) --require-hashes -r requirements-book.txt
 	@touch $@
 
 # --- development keys, which never leave this machine, and the trust.toml that pins them ------------------------------

@@ -37,7 +37,7 @@ from fakes.images import make_image
 from fakes.programs import Cosmos, Outcome
 
 SEED = 13
-SOME_STATES, SOME_AGAIN, SOME_ERRORS = 8, 3, 3  # of each command in `make test`
+SOME_STATES, SOME_AGAIN, SOME_ERRORS = 5, 2, 3  # of each command in `make test`
 CUT_TWICE = 4  # states of each command in which it is cut off once more
 
 

@@ -58,6 +58,7 @@ def test_the_rescue_image_boots_and_says_itself_that_it_is_well(release: Path) -
     assert MARKER in console.splitlines() or any(line.startswith(MARKER) for line in console.splitlines()), console
 
 
+@pytest.mark.exhaustive  # tests/unit/image/test_rescue_start.py tries the same question without a machine
 def test_a_system_whose_file_was_changed_does_not_say_that_it_is_well(release: Path, tmp_path: Path) -> None:
     spoilt = with_a_changed_file(release, tmp_path / "out", "usr/bin/tree", b"#!/bin/sh\n")
     answer = booted(spoilt)

@@ -62,6 +62,15 @@ def sources(tracked_texts: dict[Path, str], repo: Path) -> dict[Path, str]:
     return {file: text for file, text in named.items() if file.suffix == ".py" and file.parts[0] in ROOTS}
 
 
+@pytest.fixture(scope="session")
+def written_down(sources: dict[Path, str]) -> Counter[str]:
+    """The node ids of all tests and examples in the sources, as often as they are there."""
+    times = Counter[str]()
+    for file, text in sources.items():
+        times += written(file, text)
+    return times
+
+
 def _collected_apart(repo: Path) -> list[str]:
     """Return the node ids that a run of everything has; it imports every test, which takes half a minute."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider", *ROOTS]
@@ -72,22 +81,23 @@ def _collected_apart(repo: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_every_test_and_example_that_git_tracks_is_collected(
-    sources: dict[Path, str], repo: Path, pytestconfig: pytest.Config, collected_here: list[str]
+    sources: dict[Path, str],
+    written_down: Counter[str],
+    repo: Path,
+    pytestconfig: pytest.Config,
+    collected_here: list[str],
 ) -> None:
     nodes = collected_here if set(ROOTS) <= set(pytestconfig.args) else _collected_apart(repo)
     collected = {node.partition("[")[0] for node in nodes}
-    wanted = {name for file, text in sources.items() for name in written(file, text)}
+    wanted = set(written_down)
     assert len(wanted) > 1000
     assert sorted(wanted - collected) == [], "never run"
     untracked = {name for name in collected - wanted if Path(name.partition("::")[0]) in sources}
     assert sorted(untracked) == [], "collected, but not found by this test"
 
 
-def test_no_test_takes_the_place_of_another_of_the_same_name(sources: dict[Path, str]) -> None:
-    times = Counter[str]()
-    for file, text in sources.items():
-        times += written(file, text)
-    assert [name for name, count in times.items() if count > 1] == []
+def test_no_test_takes_the_place_of_another_of_the_same_name(written_down: Counter[str]) -> None:
+    assert [name for name, count in written_down.items() if count > 1] == []
 
 
 def test_tests_are_in_files_that_pytest_looks_into(sources: dict[Path, str]) -> None:

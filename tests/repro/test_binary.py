@@ -168,6 +168,7 @@ def differences(one: dict[str, object], other: dict[str, object]) -> list[str]:
     return sorted(lines)
 
 
+@pytest.mark.exhaustive  # as long as making it; `make image` says everywhere whether the bytes are the published ones
 def test_two_folders_and_environments_give_the_same_bytes(plain: Built, elsewhere: Built) -> None:
     if plain.binary.read_bytes() != elsewhere.binary.read_bytes():
         told = differences(plain.contents, elsewhere.contents) or [

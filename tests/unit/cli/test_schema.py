@@ -28,6 +28,8 @@ from cosmos.tables import Table
 from cosmos.trust.roots import TrustRoots
 from fakes.programs import REPO, Cosmos
 
+pytestmark = pytest.mark.xdist_group("schema")  # one process imports jsonschema, which takes seconds
+
 OWN = [
     *(("image", file) for file in sorted(REPO.glob("images/*/image.toml"))),
     *(("star", file) for file in sorted(REPO.glob("stars/*/star.toml"))),
@@ -90,7 +92,7 @@ CHOSEN = {
 
 def judged(name: str, document: object) -> list[str]:
     """Return what the validator finds wrong."""
-    import jsonschema  # here, because it takes seconds, and each process of a parallel run imports all test files
+    import jsonschema  # here, because each process of a parallel run imports all test files
 
     validator = jsonschema.Draft7Validator(schema(name))
     return [error.message for error in validator.iter_errors(document)]

@@ -3,9 +3,9 @@
 dpkg is asked about each pair of neighbours in our order of all versions: as its order is transitive, no version of the
 suite is then out of place. It is also asked about each version that a relation of the suite meets.
 
-These are some fifty thousand questions, a process each: `make test-slow` asks them all, other runs one of each kind. Of
-one kind are questions with the same operator and answer, the same signs in the first version, and the same sort of
-character where the two versions part.
+These are some fifty thousand questions, a process each: `make test-slow` asks them all, other runs take every fourth
+package, and one question of each kind. Of one kind are questions with the same operator and answer, the same signs in
+the first version, and the same sort of character where the two versions part.
 """
 
 from __future__ import annotations
@@ -43,17 +43,22 @@ how_many = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, str]]:
-    """Return the control fields of every package of the host's suite."""
+def suite(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the paragraph of every package of the host's suite."""
     folder = tmp_path_factory.mktemp("apt")
     apt = Apt.at(folder, Arch("x86_64"), environ=os.environ, now=1e9, offline=False, reporter=Remembering())
     apt.ensure_lists()
     told = subprocess.run(["apt-cache", "dumpavail"], env=dict(apt.state.environment), capture_output=True, check=True)
-    return list(paragraphs(told.stdout.decode(), "apt-cache"))
+    return told.stdout.decode().split("\n\n")
 
 
-def every_relation(suite: Iterable[Mapping[str, str]], fields: Sequence[str]) -> Iterator[Relation]:
-    for row in suite:
+def rows_of(suite: Sequence[str], chosen_by: str) -> list[Mapping[str, str]]:
+    """Return the control fields of every package, or of every fourth one."""
+    return list(paragraphs("\n\n".join(suite[::4] if chosen_by else suite), "apt-cache"))
+
+
+def every_relation(rows: Iterable[Mapping[str, str]], fields: Sequence[str]) -> Iterator[Relation]:
+    for row in rows:
         for field in fields:
             for group in relations(row.get(field, ""), row["package"]):
                 yield from group
@@ -69,9 +74,9 @@ def kind_of(question: Question) -> tuple[object, ...]:
 
 def demand_dpkg_agrees(questions: Sequence[Question], chosen_by: str) -> None:
     """Ask dpkg; it takes one question at a time, so the loop runs in a shell."""
-    assert len(questions) > 10_000
+    assert len(questions) > 1_500
     asked = list({kind_of(question): question for question in questions}.values()) if chosen_by else questions
-    assert len(asked) > 500
+    assert len(asked) > 300
     text = "".join(f"{one} {how} {other}\n" for one, how, other, _ in asked)
     told = subprocess.run(["sh", "-c", ASKING], input=text.encode(), capture_output=True, check=True)
     codes = told.stdout.split()
@@ -80,22 +85,24 @@ def demand_dpkg_agrees(questions: Sequence[Question], chosen_by: str) -> None:
 
 
 @how_many
-def test_all_versions_of_the_suite_are_in_dpkgs_order(suite: list[Mapping[str, str]], chosen_by: str) -> None:
-    texts = {row["version"] for row in suite}
-    texts |= {one.version for one in every_relation(suite, (*NAMED, "provides")) if one.operator}
+def test_all_versions_of_the_suite_are_in_dpkgs_order(suite: list[str], chosen_by: str) -> None:
+    rows = rows_of(suite, chosen_by)
+    texts = {row["version"] for row in rows}
+    texts |= {one.version for one in every_relation(rows, (*NAMED, "provides")) if one.operator}
     ordered = sorted(map(DebianVersion.of, texts))
     neighbours = ((one, "lt" if one.rank < other.rank else "eq", other) for one, other in pairwise(ordered))
     demand_dpkg_agrees([(one.text, how, other.text, True) for one, how, other in neighbours], chosen_by)
 
 
 @how_many
-def test_all_relations_of_the_suite_allow_what_dpkg_allows(suite: list[Mapping[str, str]], chosen_by: str) -> None:
+def test_all_relations_of_the_suite_allow_what_dpkg_allows(suite: list[str], chosen_by: str) -> None:
+    rows = rows_of(suite, chosen_by)
     versions: dict[str, set[str]] = defaultdict(set)
-    for row in suite:
+    for row in rows:
         versions[row["package"]].add(row["version"])
-    for one in every_relation(suite, ["provides"]):
+    for one in every_relation(rows, ["provides"]):
         versions[one.name] |= {one.version} if one.operator else set()
-    asked = {one for one in every_relation(suite, NAMED) if one.operator}
+    asked = {one for one in every_relation(rows, NAMED) if one.operator}
     meetings = sorted(
         {
             (version, OPERATORS[str(one.operator)], one.version, one.allows(version))
@@ -113,12 +120,11 @@ def fields_of(row: Mapping[str, str]) -> tuple[object, ...]:
 
 
 @how_many
-def test_every_package_of_the_suite_is_a_star_that_reads_back_as_it_is(
-    suite: list[Mapping[str, str]], chosen_by: str
-) -> None:
+def test_every_package_of_the_suite_is_a_star_that_reads_back_as_it_is(suite: list[str], chosen_by: str) -> None:
     refused = []
-    rows = list({fields_of(row): row for row in suite}.values()) if chosen_by else suite
-    assert len(rows) > 1000
+    rows = rows_of(suite, chosen_by)
+    rows = list({fields_of(row): row for row in rows}.values()) if chosen_by else rows
+    assert len(rows) > 500
     for row in rows:
         record = AptRecord.of(row)
         try:

@@ -489,8 +489,8 @@ class Killed(Kernel):
         super().rename_new(folder, old, new)
 
 
-STEPS = [  # of a command, at which it is killed: every seventh; each in `make test-slow`
-    pytest.param(7, id="some"),
+STEPS = [  # of a command, at which it is killed: every thirteenth; each in `make test-slow`
+    pytest.param(13, id="some"),
     pytest.param(1, id="all", marks=pytest.mark.exhaustive),
 ]
 

@@ -261,8 +261,8 @@ def test_every_change_takes_place(systems: Callable[[], Path]) -> None:
     assert (root / "d/file").stat().st_ino == (root / "d/link").stat().st_ino
 
 
-STEPS = [  # of a command, at which it is killed: every seventh; each in `make test-slow`
-    pytest.param(7, id="some"),
+STEPS = [  # of a command, at which it is killed: every thirteenth; each in `make test-slow`
+    pytest.param(13, id="some"),
     pytest.param(1, id="all", marks=pytest.mark.exhaustive),
 ]
 

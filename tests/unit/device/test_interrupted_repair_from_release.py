@@ -108,8 +108,8 @@ def test_everything_of_the_image_is_repaired_at_once(spoilt: Spoilt) -> None:
     assert spoilt.demand_old_or_new("not cut off")
 
 
-STEPS = [  # of a repair, at which it is cut off: every seventh; each in `make test-slow`
-    pytest.param(7, id="some"),
+STEPS = [  # of a repair, at which it is cut off: every thirteenth; each in `make test-slow`
+    pytest.param(13, id="some"),
     pytest.param(1, id="all", marks=pytest.mark.exhaustive),
 ]
 

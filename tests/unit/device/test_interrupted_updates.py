@@ -177,7 +177,7 @@ def seen(root: Path) -> tuple[dict[str, tuple[int, bytes]], dict[str, str], set[
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "stride", [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.exhaustive)]
+    "stride", [pytest.param(13, id="some"), pytest.param(1, id="all", marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_any_step_all_is_old_or_all_is_new(template: Path, name: str, stride: int) -> None:
@@ -198,7 +198,7 @@ def test_killed_at_any_step_all_is_old_or_all_is_new(template: Path, name: str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "stride", [pytest.param(16, id="some"), pytest.param(5, id="more", marks=pytest.mark.exhaustive)]
+    "stride", [pytest.param(23, id="some"), pytest.param(5, id="more", marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize("name", COMMANDS)
 def test_cut_again_while_recovering_the_next_recovery_ends_it(template: Path, name: str, stride: int) -> None:
