@@ -34,6 +34,15 @@ def stamp(about: os.stat_result) -> str:
     return " ".join(map(str, fields))
 
 
+def stamped_bytes(seen: Seen | None) -> int | None:
+    """Return the size that a stamp names, or None if there is none.
+
+    >>> stamped_bytes(Seen(what="", stat="8 9 1000 5 5 33188")), stamped_bytes(Seen(what="", stat=""))
+    (1000, None)
+    """
+    return int(seen.stat.split(" ")[2]) if seen is not None and seen.stat else None
+
+
 def seen_now(number: int, settled: int, believed: Seen | None, most_bytes: int | None = None) -> Seen:
     """Return the SHA-256 and mode of the plain file that is open as `number`; for anything else, the mode alone.
 

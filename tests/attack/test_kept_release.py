@@ -24,6 +24,7 @@ from cosmos.model.release import DRAFT_MARK
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import Seal, SealedStore
 from cosmos.trust.roles import IN_TOTO_TYPE
+from fakes.huge_files import grow, hash_no_huge_file
 from fakes.images import BASE, ImageFixture, make_image
 from fakes.kept_files import build, files, flipped, in_place
 from fakes.programs import Cosmos
@@ -70,6 +71,20 @@ def test_a_build_of_which_nothing_changed_writes_no_file_and_says_so(built: Imag
     row = build(built, cosmos, "--json").json()
     assert (row["changed"], row["made"]) == (False, {})
     assert row["looked-at"]["hashed"] == row["looked-at"]["files"] >= 20
+
+
+def test_a_file_of_the_release_that_became_very_long_is_not_read_to_its_end(
+    built: ImageFixture, cosmos: Cosmos, later: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = next(built.out.glob("*.tar.zst"))
+    good = image.read_bytes()
+    assert NOTHING in build(built, cosmos).ok().err  # from here on the record has the file's size
+    hash_no_huge_file(monkeypatch)
+    image.chmod(0o644)
+    grow(image)
+    assert NOTHING not in build(built, cosmos).ok().err
+    assert image.read_bytes() == good
+    assert NOTHING in build(built, cosmos).ok().err
 
 
 def test_it_removes_what_killed_builds_left_and_no_folder_of_a_living_one(built: ImageFixture, cosmos: Cosmos) -> None:

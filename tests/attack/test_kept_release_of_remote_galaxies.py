@@ -5,12 +5,10 @@ A whole build asks such a galaxy for one file, the trust.toml that would follow,
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +21,7 @@ from cosmos.trust.revocation import Revoked
 from cosmos.trust.roots import TrustRoots
 from fakes.galaxies import make_signers
 from fakes.growing_galaxies import carry
+from fakes.huge_files import grow, hash_no_huge_file
 from fakes.images import BASE, ImageFixture, make_image
 from fakes.kept_files import build, files
 from fakes.kept_servers import KeptServer, kept
@@ -139,13 +138,7 @@ def test_offline_a_build_asks_for_nothing(built: ImageFixture, server: KeptServe
     assert asked(server) == []
 
 
-def make_huge(file: Path) -> None:
-    """Make a file of 1 TiB that takes no room on the disk."""
-    file.chmod(0o644)
-    os.truncate(file, 1 << 40)
-
-
-@pytest.mark.parametrize("attack", [damage, Path.unlink, make_huge])
+@pytest.mark.parametrize("attack", [damage, Path.unlink, grow])
 def test_a_damaged_or_missing_archive_of_the_store_is_noticed_and_fetched_again(
     built: ImageFixture,
     server: KeptServer,
@@ -153,13 +146,7 @@ def test_a_damaged_or_missing_archive_of_the_store_is_noticed_and_fetched_again(
     attack: Callable[[Path], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read = os.read
-
-    def bounded(number: int, size: int) -> bytes:
-        assert os.lseek(number, 0, os.SEEK_CUR) < 1 << 28, "a file that is too long was read"
-        return read(number, size)
-
-    monkeypatch.setattr("cosmos.stamps.os", SimpleNamespace(**{**vars(os), "read": bounded}))
+    hash_no_huge_file(monkeypatch)
     archive = stored_archive(built)
     good = archive.read_bytes()
     attack(archive)

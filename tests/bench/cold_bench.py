@@ -299,7 +299,7 @@ def main() -> None:
     asked = parser.parse_args()
     data = asked.data or cache / ("cosmos-bench-short" if asked.short else "cosmos-bench")
     bench = Bench(data.absolute(), SHORT_PACKAGES if asked.short else PACKAGES)
-    rounds = asked.rounds or (1 if asked.short else 5)
+    rounds = asked.rounds or (1 if asked.short else 3)
     sources = [source.absolute() for source in asked.against]
     for source in (Path(cosmos.__file__).parent, Path(zstandard.__file__).parents[1], *sources):
         compileall.compile_dir(source, quiet=2, workers=2)

@@ -1,6 +1,6 @@
 """What it costs to build again, as whole processes: nothing changed, some stars changed, and five thousand small stars.
 
-    PYTHONPATH=tests .venv/bin/python tests/bench/warm_bench.py [--imported] [--stars 214] [--small 0] [--rounds 5]
+    PYTHONPATH=tests .venv/bin/python tests/bench/warm_bench.py [--imported] [--stars 214] [--small 0] [--rounds 3]
         [--changed 1,5,20] [--old FOLDER] [--plot SVG]
 
 With `--imported`, the stars are packages of Debian that `stellar import-deb` makes, as in cold_bench. Else they are the
@@ -272,7 +272,7 @@ def main() -> None:
     words.add_argument("--changed", default="1,5,20")
     words.add_argument("--stars", type=int, default=214)
     words.add_argument("--small", type=int, default=0)
-    words.add_argument("--rounds", type=int, default=5)
+    words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--old", type=Path)
     words.add_argument("--plot", type=Path)
     asked = words.parse_args()

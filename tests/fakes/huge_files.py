@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import pytest
@@ -37,5 +38,10 @@ def hash_no_huge_file(monkeypatch: pytest.MonkeyPatch) -> None:
         assert size_bytes < _MOST_BYTES, "a huge file is hashed"
         return sha256(file, start, size_bytes)
 
+    def read(number: int, size: int) -> bytes:
+        assert os.fstat(number).st_size < _MOST_BYTES, "a huge file is hashed"
+        return os.read(number, size)
+
+    monkeypatch.setattr("cosmos.stamps.os", SimpleNamespace(**{**vars(os), "read": read}))
     monkeypatch.setattr(Digest, "of_stream", classmethod(hashed_stream))
     monkeypatch.setattr(HeldFile, "sha256", hashed_part)

@@ -78,6 +78,23 @@ def test_a_file_that_grew_without_end_is_named_and_not_read(
     assert f"/usr/bin/same (same-1.0.0): has {HUGE_BYTES} bytes, but was installed with {size}" in failed.err
 
 
+def test_a_file_whose_size_was_not_recorded_is_not_read_without_end_either(
+    update: Update, root: Path, delta: Path, cosmos: Cosmos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hash_no_huge_file(monkeypatch)
+    size = (root / "usr/bin/same").stat().st_size
+    universe = root / "var/lib/cosmos/universe.toml"
+    lines = universe.read_text().split("\n")
+    (place,) = (number for number, line in enumerate(lines) if " usr/bin/same " in line and "file 0" in line)
+    assert lines[place].count(f" {size} ") == 1
+    lines[place] = lines[place].replace(f" {size} ", " - ")
+    universe.write_text("\n".join(lines))
+    grow(root / "usr/bin/same")
+    failed = cosmos("apply", delta, "--from-root", root, "-o", tmp_path / "new", "--key", update.public_key).fails(7)
+    assert f"/usr/bin/same (same-1.0.0): has {HUGE_BYTES} bytes, but was installed with " in failed.err
+    assert " at most" in failed.err
+
+
 def test_a_changed_star_may_be_carried_whole(update: Update, root: Path, cosmos: Cosmos, tmp_path: Path) -> None:
     (root / "usr/bin/same").write_bytes(b"changed")
     words = ("--key", update.secret_key, "--installed", "--whole", "same")

@@ -112,8 +112,10 @@ class InstalledLayers:
         try:
             with self._root.file(entry.path) as descriptor, open(descriptor, "rb", closefd=False) as stream:
                 held_bytes = os.fstat(descriptor).st_size
-                if entry.size_bytes is not None and held_bytes > entry.size_bytes:  # it need not be read to its end
-                    return f"has {held_bytes} bytes, but was installed with {entry.size_bytes}"
+                most_bytes = MAX_STAR_UNPACKED_BYTES if entry.size_bytes is None else entry.size_bytes
+                if held_bytes > most_bytes:  # it need not be read to its end
+                    at_most = " at most" if entry.size_bytes is None else ""
+                    return f"has {held_bytes} bytes, but was installed with {most_bytes}{at_most}"
                 digest = Digest.of_stream(stream)
         except (OSError, WorldFailed) as error:
             reason = error.problem if isinstance(error, WorldFailed) else error.strerror or "it failed"

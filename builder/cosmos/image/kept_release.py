@@ -45,7 +45,7 @@ from cosmos.image.template_folder import DECLARATIONS_FILE, ROOT_FOLDER, templat
 from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_STORED_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE
 from cosmos.records import dataclass
-from cosmos.stamps import Seen, seen_now, stamp
+from cosmos.stamps import Seen, seen_now, stamp, stamped_bytes
 from cosmos.store.interface import Store
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.local import LocalCarrier
@@ -147,13 +147,16 @@ class Places:
     sources: Mapping[str, Source] = field(default_factory=dict)
     has_release: bool = True
 
-    def look(self, place: Place) -> Seen:
-        """Return what is at a place now. A file that cannot be read is told by what the system says of it."""
+    def look(self, place: Place, wanted: Seen | None = None) -> Seen:
+        """Return what is at a place now. A file that cannot be read is told by what the system says of it.
+
+        A file that is longer than the `wanted` one is another one, and is not read.
+        """
         where, path = place
         try:
             if where.startswith("galaxy "):
                 with self.galaxies[where.removeprefix("galaxy ")].opened(path) as number:
-                    return self._seen(number, place)
+                    return self._seen(number, place, wanted)
             if where.startswith("kept "):
                 return self._kept(where.removeprefix("kept "), path)
             if where.startswith("remote "):
@@ -170,7 +173,7 @@ class Places:
         except CosmosError as error:
             return Seen(what=ABSENT if _is_absent(error) else f"error {error}", stat="")
         try:
-            return self._seen(number, place)
+            return self._seen(number, place, wanted)
         finally:
             os.close(number)
 
@@ -238,9 +241,11 @@ class Places:
             return Seen(what=ABSENT, stat="")
         return Seen(what=str(Digest.of(data)), stat="")
 
-    def _seen(self, number: int, place: Place) -> Seen:
+    def _seen(self, number: int, place: Place, wanted: Seen | None) -> Seen:
         believed = self.known.get(place) if self.trusts_stat else None
-        most_bytes = None if place[0] == "out" else MAX_STORED_BYTES  # no input is larger; an image may be
+        most_bytes = stamped_bytes(wanted)
+        if most_bytes is None and place[0] != "out":
+            most_bytes = MAX_STORED_BYTES  # no input is larger; an image may be
         return seen_now(number, self.settled, believed, most_bytes)
 
 
@@ -264,7 +269,7 @@ def unchanged(kept: Kept, places: Places) -> dict[Place, Seen] | str:
             return f"{where}: {min(now ^ before)}"
     rows: dict[Place, Seen] = {}
     for place, seen in kept.rows.items():
-        rows[place] = places.look(place)
+        rows[place] = places.look(place, seen)
         if rows[place].what != seen.what:
             return f"{place[0]}: {place[1]}"
     return rows
