@@ -135,7 +135,8 @@ BUILDERS = [
     {"PYTHONHASHSEED": "random", "TZ": "America/New_York", "LC_ALL": "tr_TR.UTF-8", "LANG": "de_DE"},
 ]
 SAME = [script for script in SCRIPTS if script.stem.startswith("same-")]
-SAME_AS_WELL = ["lang-04-string-metatable", "lang-12-addresses",
+SAME_AS_WELL = ["dos-33-pcall-nest", "dos-58-where-no-hook-is-called", "dos-59-no-hook-and-another-error",
+                "dos-60-no-hook-and-many-closed", "lang-04-string-metatable", "lang-12-addresses",
                 "lang-13-deep-recursion", "lang-43-weak-later", "path-03-links-out", "path-07-nul-and-bytes",
                 "path-12-globs", "render-01-shows"]  # fmt: skip
 TAKE_LONG = [pytest.param(CORPUS / "dos-18-garbage-at-the-limit.lua", marks=pytest.mark.exhaustive)]

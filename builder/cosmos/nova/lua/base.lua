@@ -176,9 +176,12 @@ local function tostring(...)
   return kind
 end
 
+-- Where C's stack is nearly full the hook cannot be called: that is an error of the script, which may catch it and go
+-- on. So each error that is caught pays for what the hook did not count, and for the time that such an error takes.
 local function settle(ok, ...)
   if dead then error(OVER, 0) end
   if not ok then
+    charge(10 * STRIDE)
     local problem = ...
     if problem == "not enough memory" then die(OUT_OF_MEMORY) end
     if type(problem) == "userdata" then die("the host failed") end
