@@ -197,6 +197,7 @@ def test_a_script_may_catch_a_verbs_error(install):
     assert logs == ("false\tinstall.lua:1: copy: no is not in the star's archive",)
 
 
+@pytest.mark.objective("SO-24")  # which limit it is depends on no machine
 @pytest.mark.parametrize(
     ("body", "limit"),
     [
