@@ -126,7 +126,7 @@ mutants: $(VENV)/dev.stamp ## remove each protection and check that a test notic
 
 PART ?= $(shell git rev-parse HEAD)
 .PHONY: mutants-part
-mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 50 s. PART=COMMIT repeats a run
+mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; a minute. PART=COMMIT repeats a run
 	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
 
 BENCH = PYTHONPATH=tests $(BIN)/python tests/bench

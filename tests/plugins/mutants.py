@@ -40,7 +40,7 @@ from plugins.objectives import Mutant, Objective, objectives_of  # noqa: E402  #
 
 JOBS = 2
 TIMEOUT_SECONDS = 900
-PART_SECONDS = 25  # with the last changes, which end later, a part takes about 50 s on two processors
+PART_SECONDS = 25  # with the last changes, which end later, a part takes about a minute on two processors
 FAILED = re.compile(r"\b\d+ failed\b")
 NOTICED = re.compile(r"^FAILED (\S+?::[^\s\[]+)", re.MULTILINE)
 
