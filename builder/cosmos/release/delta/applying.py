@@ -262,7 +262,7 @@ def _new_layer(layer: NewLayer, data: Content, delta: OpenDelta, base: Base, wor
     """Return a layer that the delta brings: whole, or made by a patch and packed. `work` has those of a killed run."""
     where = f"{delta.source}: layer {layer.name}"
     content: Content | None = None
-    frame = data if layer.reference is None else work.kept(layer.digest)
+    frame = data if layer.reference is None else work.kept(layer.digest, layer.packed_bytes)
     if frame is None and layer.reference is not None:
         content = work.spool.add([_patched(layer, data, base, where)])
         frame = compressed(content, delta.head.level, work.spool)
@@ -294,7 +294,7 @@ def _not_carried(subject: Subject) -> Content:
 def _derived(derivation: Derivation, subject: Subject, work: Work, reporter: Reporter) -> Content | None:
     """Return a file that the image gives, or None. An initramfs takes long to make, and waits in `work`."""
     is_long = derivation.is_initramfs(subject) and not derivation.is_cheap(subject)
-    content = work.kept(subject.digest) if is_long else None
+    content = work.kept(subject.digest, subject.size_bytes) if is_long else None
     if content is None:
         if is_long:
             reporter.step(f"pack {subject.name}")

@@ -179,16 +179,18 @@ class _Source:
         for layer in layers:
             is_new = layer.digest not in seen
             seen.add(layer.digest)
-            if is_new and self._at_hand.frame(layer.digest) is None and self._work.kept(layer.digest) is None:
+            if is_new and self._held(layer) is None:
                 yield layer
 
     def _frame(self, layer: ImageLayer) -> Content:
-        found = self._at_hand.frame(layer.digest)
-        if found is None:
-            found = self._work.kept(layer.digest)
+        found = self._held(layer)
         if found is None:
             raise WorldFailed(layer.name, "was changed while the image was put together", hint="run it again")
         return found
+
+    def _held(self, layer: ImageLayer) -> Content | None:
+        found = self._at_hand.frame(layer.digest)
+        return self._work.kept(layer.digest, layer.seek.packed_bytes) if found is None else found
 
     def _downloaded(self, subject: Subject) -> Content:
         return self._carrier.read_exactly(
