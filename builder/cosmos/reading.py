@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cosmos.content import Content, FileRange, HeldFile, read_at
+from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed, likely_cause
 from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES, MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
 
@@ -142,6 +143,15 @@ def file_content(file: Path, max_bytes: int) -> Content:
     if len(content) > max_bytes:
         raise Malformed(str(file), f"has more bytes than the limit, {max_bytes}")
     return content
+
+
+def digest_of_size(file: Path, size_bytes: int) -> Digest | None:
+    """Return the digest of the plain file `file`, or None for one of another size, which is not read: it may be sparse.
+
+    Raises `Malformed` and `OSError`.
+    """
+    with open_plain(file) as stream:
+        return Digest.of_stream(stream) if os.fstat(stream.fileno()).st_size == size_bytes else None
 
 
 def open_content(descriptor: int, where: str) -> Content:

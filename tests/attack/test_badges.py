@@ -22,6 +22,7 @@ from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import IN_TOTO_TYPE, RELEASE_TYPE, Role
 from cosmos.trust.roots import RoleKeys, TrustRoots
 from fakes.galaxies import make_signers
+from fakes.huge_files import grow, hash_no_huge_file
 from fakes.images import APP, BASE, META, ImageFixture, make_image, write_image
 from fakes.programs import Cosmos
 
@@ -304,11 +305,17 @@ def test_a_quorum_names_those_who_got_another_content_root(image: ImageFixture, 
 
 
 @pytest.mark.objective("SO-14")
-def test_a_release_that_was_changed_is_not_attested(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_long", [False, True], ids=["a mode", "a very long manifest"])
+def test_a_release_that_was_changed_is_not_attested(
+    image: ImageFixture, cosmos: Cosmos, tmp_path: Path, is_long: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cosmos("freeze", image.folder, "--home", image.home).ok()
     cosmos("build", image.folder, "--home", image.home).ok()
     manifest = image.out / "manifest.txt"
     manifest.write_bytes(manifest.read_bytes().replace(b"0755", b"4755", 1))
+    if is_long:
+        grow(manifest)
+    hash_no_huge_file(monkeypatch)
     failed = cosmos("attest", image.out, "--key", tmp_path / "alice.key").fails(4)
     assert "does not name the manifest" in failed.err
 

@@ -21,6 +21,7 @@ from cosmos.treepath import TreePath
 from cosmos.trust.archives import VerifiedArchive
 from cosmos.trust.roles import STAR_TYPE
 from fakes.galaxies import GalaxyFixture, StarSpec, make_galaxy, make_signers, write_index, write_spec
+from fakes.huge_files import HUGE_BYTES, grow, hash_no_huge_file
 from fakes.programs import Cosmos, Outcome
 from fakes.shells import shell
 
@@ -374,6 +375,17 @@ CHANGES = {
     "a-folder": lambda path: (path.unlink(), path.mkdir()),
     "a-fifo": lambda path: (path.unlink(), os.mkfifo(path)),
 }
+
+
+@pytest.mark.objective("SO-22")
+def test_a_tool_that_became_very_long_is_refused_and_not_read(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.offer(shell(), running(RUNS))
+    system.policy('run = ["tool"]')
+    system.install("shell").ok()
+    grow(system.root / "bin/sh")
+    hash_no_huge_file(monkeypatch)
+    said = f"/bin/sh: is {HUGE_BYTES} bytes long, but shell installed it as sha256:"
+    assert said in system.install("tool").fails(4).err
 
 
 @pytest.mark.objective("SO-22")

@@ -125,6 +125,8 @@ class DependencyFiles:
         found = self._root.stat(record.path)
         if found is None or not stat.S_ISREG(found.st_mode):
             raise self._changed(name, record, "is not a file")
+        if record.size_bytes is not None and found.st_size != record.size_bytes:
+            raise self._changed(name, record, f"is {found.st_size} bytes long")
         with naming(record.path), self._root.file(record.path) as descriptor:
             content = open_content(descriptor, shown(record.path))
         if content_digest(content) != record.digest:

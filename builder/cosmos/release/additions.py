@@ -15,7 +15,7 @@ from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
-from cosmos.reading import read_bounded
+from cosmos.reading import digest_of_size, read_bounded
 from cosmos.sbom.additions import Additions, Document, ListedFile, Rebuilds, Vex, cyclonedx_with, spdx_with
 from cosmos.treepath import TreePath
 from cosmos.weighing import TooHeavy, demand_light_json
@@ -48,10 +48,11 @@ def release_files(folder: Path) -> tuple[ListedFile, ...]:
     if subject is None:
         raise Malformed(source, f"names no layered image (*{IMAGE_SUFFIX}), whose files could be listed")
     reader = ImageReader.open(folder / subject.name)
-    with (folder / subject.name).open("rb") as stream:
-        digest = Digest.of_stream(stream)
+    digest = digest_of_size(folder / subject.name, subject.size_bytes)
     if digest != subject.digest:
-        raise Refused(str(folder / subject.name), f"is {digest}, but {RELEASE_FILE} names {subject.digest}")
+        raise Refused(
+            str(folder / subject.name), f"is {digest or 'of another size'}, but {RELEASE_FILE} names {subject.digest}"
+        )
     return tuple(sorted(_files(reader), key=lambda one: one.path))
 
 

@@ -18,7 +18,7 @@ from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
-from cosmos.reading import is_there, read_bounded
+from cosmos.reading import digest_of_size, is_there, read_bounded
 from cosmos.records import dataclass
 from cosmos.release.verify import demand_whole
 from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, Mismatch, add_badge, counted, judge_badges, unlike
@@ -119,11 +119,11 @@ def what_was_built(folder: Path) -> Rebuilt:
                 "is not there",
                 hint="name the folder that `cosmos build` made, such as images/NAME/out",
             )
-    with (folder / MANIFEST_FILE).open("rb") as stream:
-        root = Digest.of_stream(stream)
+    stated = {subject.name: subject for subject in _release(folder).subjects}
+    manifest, locked = stated.get(MANIFEST_FILE), stated.get(LOCK_FILE)
+    root = None if manifest is None else digest_of_size(folder / MANIFEST_FILE, manifest.size_bytes)
     lock = Digest.of(read_bounded(folder / LOCK_FILE, MAX_LOCK_BYTES))
-    stated = {subject.name: subject.digest for subject in _release(folder).subjects}
-    if (stated.get(MANIFEST_FILE), stated.get(LOCK_FILE)) != (root, lock):
+    if manifest is None or locked is None or root is None or (manifest.digest, locked.digest) != (root, lock):
         raise Refused(str(folder), f"{RELEASE_FILE} does not name the manifest and the lock in this folder")
     return Rebuilt(content_root=root, lock=lock)
 

@@ -26,12 +26,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Self
 
-from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed, quoted
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.release import RELEASE_FILE, Release, Subject
 from cosmos.process import RunningProgram, attend_program, find_program, outcome, start_program
-from cosmos.reading import open_plain, read_bounded
+from cosmos.reading import digest_of_size, read_bounded
 from cosmos.records import dataclass
 
 DEFAULT_MEMORY_MIB: Final = 1024  # the rescue image wants half of it: its tree, and cosmos unpacked into /tmp
@@ -282,12 +281,13 @@ def _only(folder: Path, subjects: Iterable[Subject], what: str, is_it: Callable[
         raise Malformed(str(folder), f"want {what} to start, found {names}", hint=hint)
     path = folder / found[0].name
     try:
-        with open_plain(path) as stream:
-            digest = Digest.of_stream(stream)
+        digest = digest_of_size(path, found[0].size_bytes)
     except FileNotFoundError as error:
         raise Refused(str(path), f"is not there, but {RELEASE_FILE} names it") from error
     if digest != found[0].digest:
-        raise Refused(str(path), f"{RELEASE_FILE} names {found[0].digest}, but the file is {digest}")
+        raise Refused(
+            str(path), f"{RELEASE_FILE} names {found[0].digest}, but the file is {digest or 'of another size'}"
+        )
     return path
 
 

@@ -24,7 +24,7 @@ from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, 
 from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_check import demand_as_indexed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
-from cosmos.reading import is_there, open_plain, read_bounded, read_envelope
+from cosmos.reading import digest_of_size, is_there, open_plain, read_bounded, read_envelope
 from cosmos.records import dataclass
 from cosmos.resolve.locked import demand_right
 from cosmos.tables import uncollected
@@ -138,11 +138,9 @@ def file_differences(
 def _file_difference(file: Path, subject: Subject) -> str | None:
     if file.is_symlink() or not file.is_file():
         return "is missing" if not file.exists() else "is not a plain file"
-    size = file.stat().st_size
-    if size != subject.size_bytes:
-        return f"has {size} bytes, but the release names {subject.size_bytes}"
-    with open_plain(file) as stream:
-        digest = Digest.of_stream(stream)
+    digest = digest_of_size(file, subject.size_bytes)
+    if digest is None:
+        return f"has {file.stat().st_size} bytes, but the release names {subject.size_bytes}"
     return None if digest == subject.digest else f"is {digest}, but the release names {subject.digest}"
 
 

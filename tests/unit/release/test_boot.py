@@ -26,6 +26,7 @@ from cosmos.release.boot import (
     qemu_arguments,
 )
 from fakes.builders import BUILDER
+from fakes.huge_files import grow, hash_no_huge_file
 from fakes.waiting import LONG_SECONDS
 
 Qemu = Callable[[str], None]
@@ -153,9 +154,13 @@ def test_a_missing_qemu_is_told_with_the_package_that_has_it(release: Path, qemu
     assert "qemu-system-x86" in (caught.value.hint or "")
 
 
-def test_a_kernel_that_is_not_the_stated_one_is_not_started(release: Path, qemu: Qemu, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [lambda file: file.write_text("zunilmv"), grow], ids=["other bytes", "very long"])
+def test_a_kernel_that_is_not_the_stated_one_is_not_started(
+    release: Path, qemu: Qemu, tmp_path: Path, change: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     qemu(f"touch {tmp_path}/started; echo COSMOS-READY")
-    (release / "vmlinuz").write_text("another")
+    change(release / "vmlinuz")
+    hash_no_huge_file(monkeypatch)
     with pytest.raises(Refused, match=r"vmlinuz: RELEASE\.json names sha256:"):
         booted(release)
     assert not (tmp_path / "started").exists()
