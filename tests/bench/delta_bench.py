@@ -31,6 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.plots import Bar, draw
+from bench.telling import silently
 from cosmos.pack.image_file import ImageReader
 from cosmos.pack.untar import read_tar
 from cosmos.release.delta.making import Side
@@ -90,7 +91,7 @@ def packages(folder: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str,
     pairs = [*wanted]
     lacking = [f"{name}={version}" for name, version in pairs if not held(name, version)]
     if lacking:
-        subprocess.run(["apt-get", "-qq", "download", *lacking], cwd=folder, check=True)
+        silently("apt-get", "-qq", "download", *lacking, cwd=folder)
     return {pair: held(*pair)[0] for pair in pairs}
 
 
@@ -119,13 +120,13 @@ def run(*words: object) -> None:
     """Run `cosmos`."""
     program = f"import sys; sys.path.insert(0, {str(REPO / 'builder')!r}); sys.argv[0] = 'cosmos'; "
     program += "from cosmos.cli.cosmos.main import main; main()"
-    subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+    silently(sys.executable, "-c", program, *words)
 
 
 def compressed_patch(old: Path, new: Path, *more: str) -> int:
     """Return the size of the patch by the program zstd."""
     patch = new.with_suffix(".patch")
-    subprocess.run(["zstd", "-q", "-f", *more, f"--patch-from={old}", new, "-o", patch], check=True)
+    silently("zstd", "-q", "-f", *more, f"--patch-from={old}", new, "-o", patch)
     return patch.stat().st_size
 
 
@@ -149,8 +150,7 @@ def casync(old: Path, new: Path, work: Path) -> int | None:
         return None
     for side, file in (("old", old), ("new", new)):
         store = work / f"{side}.castr"
-        words = ["casync", "make", f"--store={store}", work / f"{side}.caibx", file]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        silently("casync", "make", f"--store={store}", work / f"{side}.caibx", file)
     known = {chunk.name for chunk in (work / "old.castr").rglob("*.cacnk")}
     lacking = [chunk for chunk in (work / "new.castr").rglob("*.cacnk") if chunk.name not in known]
     return sum(chunk.stat().st_size for chunk in lacking) + (work / "new.caibx").stat().st_size
@@ -171,7 +171,7 @@ def measure(chosen: list[str], stars: dict[str, tuple[StarSpec, StarSpec]], work
     known = {layer.digest for layer in ImageReader.open(next(update.old.glob("*.tar.zst"))).layers}
     tars = [work / "old.tar", work / "new.tar"]
     for side, tar in zip((update.old, update.new), tars, strict=True):
-        subprocess.run(["zstd", "-q", "-f", "-d", next(side.glob("*.tar.zst")), "-o", tar], check=True)
+        silently("zstd", "-q", "-f", "-d", next(side.glob("*.tar.zst")), "-o", tar)
     ways = {
         "the whole image": image.stat().st_size,
         "cosmos fetch: frames": sum(

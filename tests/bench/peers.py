@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.telling import silently
+
 _MKOSI: Final = "mkosi 14"
 _MKOSI_INSISTS_ON: Final = (
     *("apt", "libapt-pkg6.0", "ca-certificates", "openssl", "debian-archive-keyring", "tzdata", "usr-is-merged"),
@@ -104,16 +106,15 @@ def _packed_again(data: Path, debs: list[str], packed: str) -> list[str]:
     folder.mkdir(exist_ok=True)
     for deb in debs:
         with tempfile.TemporaryDirectory(dir=data) as room:
-            subprocess.run(["dpkg-deb", "--raw-extract", deb, f"{room}/x"], check=True)
-            words = ["dpkg-deb", f"-Z{packed}", "--build", f"{room}/x", str(folder / Path(deb).name)]
-            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+            silently("dpkg-deb", "--raw-extract", deb, f"{room}/x")
+            silently("dpkg-deb", f"-Z{packed}", "--build", f"{room}/x", folder / Path(deb).name)
     return sorted(map(str, folder.glob("*.deb")))
 
 
 def _fetched(data: Path) -> list[str]:
     folder = data / "packages-mkosi"
     folder.mkdir(exist_ok=True)
-    subprocess.run(["apt-get", "-qq", "download", *_MKOSI_INSISTS_ON], cwd=folder, check=True)
+    silently("apt-get", "-qq", "download", *_MKOSI_INSISTS_ON, cwd=folder)
     return sorted(map(str, folder.glob("*.deb")))
 
 

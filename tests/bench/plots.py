@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _OURS, _OTHERS, _HELD = "#4c72b0", "#d8b365", "#8c8c8c"
+_MOST_RATIO = 6  # of a bar to the one that it is held against; a longer one is cut off
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +33,10 @@ class Bar:
 
 
 def draw(file: Path, title: str, bars: Sequence[Bar], unit: str = "s") -> None:
-    """Write the medians of `bars` to `file`, with the least and the most as lines, and the ratios as text."""
+    """Write the medians of `bars` to `file`, with the least and the most as lines, and the ratios as text.
+
+    A bar that is far longer than the one that it is held against is cut off, and hatched.
+    """
     from matplotlib import pyplot
 
     _settle()
@@ -46,11 +50,21 @@ def draw(file: Path, title: str, bars: Sequence[Bar], unit: str = "s") -> None:
         held = next((median(row.values) for row in rows if row.name == against), None)
         for place, row in enumerate(rows):
             middle = median(row.values)
-            spread = [[middle - min(row.values)], [max(row.values) - middle]]
+            most = held * _MOST_RATIO if held else middle
             color = _HELD if row.name == against else _OURS if row.is_ours else _OTHERS
-            axis.barh(place, middle, xerr=spread, color=color, capsize=2)
+            if middle > most:
+                axis.barh(place, most, color=color, hatch="//", edgecolor="white")
+            else:
+                spread = [[middle - min(row.values)], [max(row.values) - middle]]
+                axis.barh(place, middle, xerr=spread, color=color, capsize=2)
             text = f"{middle:.1f} {unit}" + (f", {middle / held:.2f} x" if held and row.name != against else "")
-            axis.annotate(text, (max(row.values), place), xytext=(4, 0), textcoords="offset points", va="center")
+            axis.annotate(
+                text,
+                (most if middle > most else max(row.values), place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+            )
         if held is None:
             axis.set_title(against, loc="left", fontsize=9)
         axis.set_yticks(range(len(rows)), [row.name for row in rows])
