@@ -131,7 +131,7 @@ mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the comm
 
 BENCH = PYTHONPATH=tests $(BIN)/python tests/bench
 .PHONY: bench
-bench: $(VENV)/bench.stamp image ## measure Cosmos beside other programs on real packages: two hours, and 4 GB in the user's cache folder
+bench: $(VENV)/bench.stamp image ## measure Cosmos beside other programs on real packages: an hour or two, and 4 GB in the user's cache folder
 	@.ci/need zstd=zstd dpkg-deb=dpkg mmdebstrap=mmdebstrap casync=casync
 	@$(BENCH)/cold_bench.py --levels 3,9,19 --plot docs/plots/cold.svg
 	@$(BENCH)/warm_bench.py --imported --plot docs/plots/warm.svg
