@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ Script = Callable[[str, str], None]
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
     """A function that puts a shell script into the only folder of PATH."""
-    for tool in ("sh", "env"):
+    for tool in ("sh", "env", "flock"):
         (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
 
     def put(name: str, text: str) -> None:
@@ -60,6 +61,18 @@ def test_root_installs_what_is_missing_and_nothing_else(repo: Path, tmp_path: Pa
     answer = need(repo, tmp_path, "there=other", "bsdtar=libarchive-tools")
     assert answer.returncode == 0, answer.stderr
     assert log.read_text() == "install -qq -y --no-install-recommends libarchive-tools\n"
+
+
+def test_of_two_at_once_one_waits_for_the_other(repo: Path, tmp_path: Path, script: Script) -> None:
+    """`make -j` makes two targets at once, and apt-get does not wait for its own lock."""
+    log = tmp_path / "log"
+    (tmp_path / "sleep").symlink_to(shutil.which("sleep") or "sleep")
+    script("id", "echo 0")
+    script("apt-get", f"echo begin >>{log}; sleep 0.5; echo end >>{log}")
+    with ThreadPoolExecutor() as pool:
+        answers = [*pool.map(lambda pair: need(repo, tmp_path, pair), ("bsdtar=libarchive-tools", "zstd=zstd"))]
+    assert [answer.returncode for answer in answers] == [0, 0]
+    assert log.read_text().split() == ["begin", "end"] * 2
 
 
 def test_a_first_attempt_that_fails_is_made_again_with_fresh_lists(repo: Path, tmp_path: Path, script: Script) -> None:
