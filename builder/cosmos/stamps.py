@@ -35,7 +35,7 @@ def stamp(about: os.stat_result) -> str:
 
 
 def stamped_bytes(seen: Seen | None) -> int | None:
-    """Return the size that a stamp names, or None if there is none.
+    """Return the size of the file that the stamp of `seen` describes; None without a stamp.
 
     >>> stamped_bytes(Seen(what="", stat="8 9 1000 5 5 33188")), stamped_bytes(Seen(what="", stat=""))
     (1000, None)
