@@ -16,7 +16,18 @@ from cosmos.errors import Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
 from cosmos.release.attest import attest_unlike, what_was_built
-from cosmos.trust.badges import Badge, Claim, Mismatch, Result, add_badge, counted, judge_badges, unlike
+from cosmos.trust.badges import (
+    MAX_BADGES,
+    MAX_BADGES_BYTES,
+    Badge,
+    Claim,
+    Mismatch,
+    Result,
+    add_badge,
+    counted,
+    judge_badges,
+    unlike,
+)
 from cosmos.trust.dsse import Signature, assemble, pae
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import IN_TOTO_TYPE, RELEASE_TYPE, Role
@@ -130,6 +141,19 @@ def test_an_attester_s_key_signs_no_star_and_no_index() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_badges_that_prove_nothing(data: bytes) -> None:
     assert counted(judged(data), "test") == ()
+
+
+def test_a_file_of_badges_has_so_many_and_no_more() -> None:
+    """Each costs a verification. The file is refused before the first one, and no command writes such a file."""
+    good = by(ALICE, claim())
+    most = file_of(good) + b"x\n" * (MAX_BADGES - 1)
+    assert len(judged(most)) == MAX_BADGES
+    assert add_badge(most, good, "x") == most
+    for data in (most + b"x\n", b"x" * (MAX_BADGES_BYTES + 1)):
+        with pytest.raises(Refused, match="the limit is 256"):
+            judged(data)
+    with pytest.raises(Refused, match="has 256 badges, the limit is 256"):
+        add_badge(most, by(BOB, claim()), "x")
 
 
 # As commands

@@ -19,12 +19,31 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import GalaxyName, KeyName, StarName
 from cosmos.model.version import Version
 from cosmos.trust.keys import PublicKey
-from cosmos.trust.log import LogProof, VerifiedHead, star_entry, verify_head, verify_logged
-from cosmos.trust.merkle import BadProof, leaf_hash, root_of
-from cosmos.trust.notes import BadNote, Head, Note, NoteSignature, cosigned, log_key_id, witness_key_id
+from cosmos.trust.log import (
+    MAX_PROOF_BYTES,
+    BadLog,
+    LogProof,
+    VerifiedHead,
+    demand_continued,
+    star_entry,
+    verify_head,
+    verify_logged,
+)
+from cosmos.trust.merkle import EMPTY_ROOT, MAX_PROOF_HASHES, BadProof, Tree, leaf_hash, root_of
+from cosmos.trust.notes import (
+    MAX_NOTE_BYTES,
+    MAX_NOTE_SIGNATURES,
+    BadNote,
+    Head,
+    Note,
+    NoteSignature,
+    cosigned,
+    log_key_id,
+    witness_key_id,
+)
 from cosmos.trust.roles import Role
 from cosmos.trust.roots import RoleKeys, TrustRoots
-from cosmos.trust.tiles import log_files, read_entries, read_leaves
+from cosmos.trust.tiles import MAX_LOG_ENTRIES, TILE_WIDTH, leaf_tiles, log_files, read_entries, read_leaves
 from fakes.galaxies import GalaxyFixture, StarSpec, make_galaxy, make_signers
 from fakes.images import APP, BASE, META
 from fakes.programs import Cosmos
@@ -228,8 +247,6 @@ def witnessed(note: bytes, key: SecretKey = WITNESS, seconds: int = 1_700_000_00
 
 
 def proof(note: bytes | None = None, index: int = 2) -> bytes:
-    from cosmos.trust.merkle import Tree
-
     hashes = Tree([leaf_hash(entry) for entry in ENTRIES]).inclusion(index)
     return LogProof(index=index, hashes=hashes, note=note or signed()).to_bytes()
 
@@ -299,6 +316,94 @@ def test_a_log_s_own_signature_is_no_witness_s() -> None:
 def test_no_one_else_makes_a_verified_head() -> None:
     with pytest.raises(TypeError):
         VerifiedHead(head=HEAD, signers=(), witnesses=(), seal=object())  # type: ignore[arg-type]  # the attack
+
+
+LEAVES = tuple(map(leaf_hash, ENTRIES))
+
+
+@pytest.mark.objective("SO-13")
+@pytest.mark.parametrize("seen", [0, 3, 5])
+@pytest.mark.parametrize("leaves", [LEAVES[:4], LEAVES[::-1], (*LEAVES[:4], LEAVES[0]), (*LEAVES, LEAVES[0]), ()])
+def test_a_server_of_other_entries_than_those_of_the_signed_head_is_refused(
+    leaves: tuple[bytes, ...], seen: int
+) -> None:
+    """Whatever was seen of the log before: nothing, a part, or this very head."""
+    now = verify_head(signed(), galaxy=CORE, roots=roots(), source="x")
+    before = Head(origin="core/log", size=seen, root=root_of(LEAVES[:seen]) if seen else EMPTY_ROOT)
+    demand_continued(before, now, LEAVES, "core")
+    with pytest.raises(BadLog, match=f"its {len(leaves)} entries are not those of its signed head"):
+        demand_continued(before, now, leaves, "core")
+
+
+BAD_HEADS = {
+    "two lines": (b"core/log\n5\n", "want three lines"),
+    "four lines": (HEAD.to_text() + b"more\n", "want three lines"),
+    "no last newline": (HEAD.to_text()[:-1], "want three lines"),
+    "no origin": (HEAD.to_text().replace(b"core/log", b""), "want three lines"),
+    "a number with a zero before it": (HEAD.to_text().replace(b"\n5\n", b"\n05\n"), "want three lines"),
+    "a number below zero": (HEAD.to_text().replace(b"\n5\n", b"\n-5\n"), "want three lines"),
+    "a short root": (b"core/log\n5\n" + base64.b64encode(bytes(31)) + b"\n", "want a root hash of 32 bytes, got 31"),
+    "a long root": (b"core/log\n5\n" + base64.b64encode(bytes(33)) + b"\n", "want a root hash of 32 bytes, got 33"),
+    "a root that is no base64": (b"core/log\n5\n!\n", "root hash: want canonical base64"),
+}
+
+
+@pytest.mark.parametrize("text, said", BAD_HEADS.values(), ids=BAD_HEADS)
+def test_a_head_of_another_form_is_refused_though_the_log_s_own_key_signed_it(text: bytes, said: str) -> None:
+    row = NoteSignature(name="core/log", key_id=log_key_id("core/log", LOG.public), raw=LOG.head_signature(text))
+    assert Head.parse(HEAD.to_text(), "x") == HEAD
+    with pytest.raises(BadNote, match=said):
+        Head.parse(text, "x")
+    if text.endswith(b"\n"):  # else it is no text of a note
+        with pytest.raises(Refused):
+            verify_head(Note(text=text, signatures=(row,)).to_bytes(), galaxy=CORE, roots=roots(), source="x")
+
+
+def test_a_note_has_so_many_bytes_and_signatures_and_no_more() -> None:
+    def many(count: int) -> bytes:
+        return signed() + b"".join(f"— x{number} AAAAAAA=\n".encode() for number in range(count - 1))
+
+    assert len(Note.parse(many(MAX_NOTE_SIGNATURES), "x").signatures) == MAX_NOTE_SIGNATURES
+    with pytest.raises(BadNote, match=f"has {MAX_NOTE_SIGNATURES + 1} signatures, the limit is 64"):
+        Note.parse(many(MAX_NOTE_SIGNATURES + 1), "x")
+    full = b"a" * (MAX_NOTE_BYTES - len(signed())) + signed()
+    assert Note.parse(full, "x").to_bytes() == full
+    with pytest.raises(BadNote, match=f"has {MAX_NOTE_BYTES + 1} bytes, the limit of a note is 65536"):
+        Note.parse(b"a" + full, "x")
+
+
+@pytest.mark.objective("SO-13")
+@pytest.mark.parametrize("size", [0, 7, 71, 73])
+def test_a_cosignature_of_another_length_condemns_the_note(size: int) -> None:
+    row = NoteSignature(name="watcher", key_id=witness_key_id(WITNESS.public), raw=bytes(size) or b"\0")
+    note = Note(text=HEAD.to_text(), signatures=(*Note.parse(signed(), "x").signatures, row)).to_bytes()
+    with pytest.raises(BadNote, match=f"the cosignature of watcher has {size or 1} bytes"):
+        verify_head(note, galaxy=CORE, roots=roots(w=WITNESS), source="x")
+
+
+def test_a_signature_of_four_bytes_is_a_key_s_id_without_a_signature() -> None:
+    with pytest.raises(BadNote, match="the signature of core/log is too short"):
+        Note.parse(HEAD.to_text() + b"\n" + "— core/log AAAAAA==\n".encode(), "x")
+
+
+def test_a_proof_has_so_many_bytes_and_hashes_and_no_more() -> None:
+    def long(hashes: int, note: bytes = b"x\n") -> bytes:
+        return LogProof(index=2, hashes=(bytes(32),) * hashes, note=note).to_bytes()
+
+    assert len(LogProof.parse(long(MAX_PROOF_HASHES), "x").hashes) == MAX_PROOF_HASHES
+    with pytest.raises(BadProof, match=f"has {MAX_PROOF_HASHES + 1} hashes, no log is that large"):
+        LogProof.parse(long(MAX_PROOF_HASHES + 1), "x")
+    full = long(0, b"a" * (MAX_PROOF_BYTES - len(long(0, b""))))
+    assert LogProof.parse(full, "x").to_bytes() == full
+    with pytest.raises(BadProof, match=rf"has {MAX_PROOF_BYTES + 1} bytes, the limit of a proof is \d+"):
+        LogProof.parse(full + b"a", "x")
+
+
+def test_a_log_has_so_many_entries_and_no_more() -> None:
+    """Before anything is asked for: the head alone says how many there are."""
+    assert len(leaf_tiles(MAX_LOG_ENTRIES, "x")) == MAX_LOG_ENTRIES // TILE_WIDTH
+    with pytest.raises(Refused, match=f"has {MAX_LOG_ENTRIES + 1} entries, the limit is 4194304"):
+        leaf_tiles(MAX_LOG_ENTRIES + 1, "x")
 
 
 def test_a_signed_note_is_as_c2sp_writes_it() -> None:

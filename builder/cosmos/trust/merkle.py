@@ -165,7 +165,9 @@ def _split(size: int) -> int:
 
 def _demand_hashes(hashes: Sequence[bytes], source: str) -> None:
     if len(hashes) > MAX_PROOF_HASHES + 2:
-        raise BadProof(source, f"has {len(hashes)} hashes, no log is that large")
+        raise BadProof(
+            source, f"has {len(hashes) - 2} hashes, no log is that large"
+        )  # two are roots, or a leaf and a root
     for one in hashes:
         if len(one) != HASH_BYTES:
             raise BadProof(source, f"want hashes of {HASH_BYTES} bytes, got one of {len(one)}")

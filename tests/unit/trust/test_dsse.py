@@ -283,7 +283,16 @@ def test_an_envelope_that_is_large_beside_its_payload_is_refused_unread(data: by
         Envelope.parse(data, "x.dsse", max_bytes=8 << 20)
 
 
-@pytest.mark.parametrize("hole", ['"\\u0000 the payload"', '"\\u0000\\u0020the payload"'])
+HOLES = ['"\\u0000 the payload"', '"\\u0000\\u0020the payload"']
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_no_payload_is_written_as_the_reader_s_own_mark_of_a_long_one(hole: str) -> None:
+    with pytest.raises(BadEnvelope, match="payload: want canonical base64"):
+        Envelope.parse(enveloped("HERE").replace(b'"HERE"', hole.encode()), "x.dsse", max_bytes=4 << 20)
+
+
+@pytest.mark.parametrize("hole", [*HOLES, '"QQ=="'])
 @pytest.mark.parametrize("field", ["keyid", "sig", "payloadType", "comment"])
 def test_a_long_text_elsewhere_is_never_taken_for_the_payload(hole: str, field: str) -> None:
     signature = f'{{"sig": "{ONE_SIGNATURE[0]["sig"]}"}}'

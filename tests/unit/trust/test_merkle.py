@@ -109,3 +109,25 @@ def test_a_proof_with_a_hash_more_or_less_or_changed_is_refused(size: int) -> No
         if bad != proof:
             with pytest.raises(BadProof):
                 verify_inclusion(leaves[-1], size - 1, size, bad, root, "x")
+
+
+def test_a_tree_makes_proofs_of_its_own_leaves_alone() -> None:
+    tree = Tree([leaf_hash(b"%d" % number) for number in range(3)])
+    for index in (-1, 3):
+        with pytest.raises(ValueError, match=f"leaf {index} of a tree of 3"):
+            tree.inclusion(index)
+    for size in (0, 4):
+        with pytest.raises(ValueError, match=f"the first {size} leaves of a tree of 3"):
+            tree.consistency(size)
+
+
+@pytest.mark.objective("SO-13")
+@pytest.mark.parametrize(
+    "hashes, said", [([bytes(32)] * 67, "has 67 hashes"), ([bytes(31)], "want hashes of 32 bytes")]
+)
+def test_a_proof_of_too_many_or_of_short_hashes_is_refused_unread(hashes: list[bytes], said: str) -> None:
+    leaf = leaf_hash(b"0")
+    with pytest.raises(BadProof, match=said):
+        verify_inclusion(leaf, 0, 1 << 62, hashes, leaf, "x")
+    with pytest.raises(BadProof, match=said):
+        verify_consistency(1, 1 << 62, hashes, leaf, leaf, "x")
