@@ -164,10 +164,9 @@ def _split(size: int) -> int:
 
 
 def _demand_hashes(hashes: Sequence[bytes], source: str) -> None:
-    if len(hashes) > MAX_PROOF_HASHES + 2:
-        raise BadProof(
-            source, f"has {len(hashes) - 2} hashes, no log is that large"
-        )  # two are roots, or a leaf and a root
+    count = len(hashes) - 2  # without a leaf and a root, or two roots
+    if count > MAX_PROOF_HASHES:
+        raise BadProof(source, f"has {count} hashes, no log is that large")
     for one in hashes:
         if len(one) != HASH_BYTES:
             raise BadProof(source, f"want hashes of {HASH_BYTES} bytes, got one of {len(one)}")
