@@ -5,9 +5,10 @@ The frame's digest must have been checked before: then its content is the one th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import zstandard
 
@@ -18,6 +19,8 @@ from cosmos.pack.pax import parse_pax, read_time
 from cosmos.pack.seek_table import Seek
 from cosmos.pack.tar import BLOCK
 from cosmos.pack.zst import MAX_WINDOW_BYTES, StreamPart
+
+_OCTAL: Final = re.compile(rb"[0-7]+[\0 ]*")
 
 
 def demand_frame(stream: BinaryIO, seek: Seek, digest: Digest, source: str) -> None:
@@ -68,19 +71,19 @@ def member_times(content: BinaryIO, sizes: Iterable[int], source: str) -> Iterat
                 raise Refused(source, f"has an extended header of {length} bytes, the limit is {MAX_PAX_BYTES}")
             body = _exactly(content, length + -length % BLOCK, source)[:length]
             try:
-                stated = parse_pax(body).get(b"mtime")
+                time = parse_pax(body).get(b"mtime")
+                stated = None if time is None else read_time(time)
             except ValueError as error:
                 raise Refused(source, str(error)) from error
             header = _exactly(content, BLOCK, source)
-        yield _octal(header[136:148], source) if stated is None else read_time(stated)
+        yield _octal(header[136:148], source) if stated is None else stated
         _pass_over(content, size + -size % BLOCK, source)
 
 
 def _octal(field: bytes, source: str) -> int:
-    try:
-        return int(field.rstrip(b"\0 "), 8)
-    except ValueError as error:
-        raise Refused(source, "has a number that is not octal digits in a header") from error
+    if not _OCTAL.fullmatch(field):
+        raise Refused(source, "has a number that is not octal digits in a header")
+    return int(field.rstrip(b"\0 "), 8)
 
 
 def _exactly(content: BinaryIO, size: int, source: str) -> bytes:
