@@ -54,3 +54,24 @@ def test_words_that_contradict_each_other_are_refused_with_the_way_out(
     assert CONTRADICTIONS[words] in told.err
     assert f"cosmos: hint: cosmos {command} --help" in told.err
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["d.delta", "file", "there"]
+
+
+MISNAMED = {
+    "galaxy-init new --name No!": "the galaxy's name: want letters, digits",
+    "new-star No!": "the star's name: want letters, digits",
+    "build-star there --key there/file": "--key: signs the star's statement, which belongs to a galaxy",
+    "show there/file": "there/file: want an archive whose name ends in .tar.zst or .tar.gz",
+    "lint there/file": "there/file: want a source folder, or an archive whose name ends in .tar.zst or .tar.gz",
+}
+
+
+@pytest.mark.parametrize("words", MISNAMED)
+def test_what_stellar_cannot_take_is_named_and_nothing_is_made(
+    words: str, stellar: Cosmos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/file").touch()
+    monkeypatch.chdir(tmp_path)
+    told = stellar(*words.split()).fails(2)
+    assert MISNAMED[words] in told.err
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["file", "there"]
