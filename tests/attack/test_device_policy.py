@@ -370,6 +370,7 @@ def test_a_program_of_the_system_that_no_dependency_brought_is_none(system: Syst
 
 CHANGES = {
     "other-bytes": lambda path: path.write_bytes(path.read_bytes() + b"evil"),
+    "as-many-other-bytes": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"),
     "gone": lambda path: path.unlink(),
     "a-link": lambda path: (path.rename(path.with_name("moved")), path.symlink_to("moved")),
     "a-folder": lambda path: (path.unlink(), path.mkdir()),
