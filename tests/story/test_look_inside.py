@@ -77,6 +77,19 @@ def test_the_script_of_another_version_is_not_taken_for_the_installed_one(
     assert "no galaxy here has the installed 2.0.0" in told.err
 
 
+def test_another_archive_of_the_same_version_is_not_taken_for_the_installed_one(
+    galaxy: Path, system: Path, cosmos: Cosmos
+) -> None:
+    """The author signed both, and the galaxy lists the other one now."""
+    cosmos("install", "tool", "--root", system).ok()
+    again = replace(STARS[1], script=SCRIPT.replace('"a"', '"b"'))
+    make_galaxy(galaxy, "core", (STARS[0], again), make_signers(), seq=2)
+    told = cosmos("show", "tool", "--script", "--root", system).fails(4)
+    assert "tool: 2.0.0 was installed from sha256:" in told.err
+    assert ", but galaxy core has sha256:" in told.err
+    assert told.out == ""
+
+
 def test_the_files_are_shown_as_they_would_be_laid_and_as_they_were(system: Path, cosmos: Cosmos) -> None:
     before = cosmos("show", "tool", "--files", "--json", "--root", system).json()
     assert (before["installed"], (system / "usr").exists()) == (False, False)

@@ -55,8 +55,18 @@ def test_the_files_of_a_release_are_listed_with_their_digests_and_stars(
         assert app["components"]
     assert wanted and found.items() >= wanted.items()
     file = next(built.out.glob("*.tar.zst"))
-    file.write_bytes(file.read_bytes() + b"x")
-    cosmos("sbom", built.out, "--format", form, "--files").fails(4)
+    whole = file.read_bytes()
+    for changed, said in (
+        (whole + b"x", "does not end with a seek table"),
+        (
+            whole[:20] + bytes((whole[20] ^ 1,)) + whole[21:],
+            "sha256:",
+        ),  # in a frame; its index, at the end, is as it was
+    ):
+        file.write_bytes(changed)
+        told = cosmos("sbom", built.out, "--format", form, "--files").fails(4)
+        assert f"{file}: {said}" in told.err
+        assert told.out == ""
 
 
 def test_a_system_has_no_list_of_files_but_may_have_a_vex_document(

@@ -95,6 +95,21 @@ def test_a_file_whose_size_was_not_recorded_is_not_read_without_end_either(
     assert " at most" in failed.err
 
 
+def test_a_record_that_was_changed_makes_another_layer_which_is_told(
+    update: Update, root: Path, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """Nobody signed the universe. The bytes of the files are as they were, and their mode in it is not."""
+    universe = root / "var/lib/cosmos/universe.toml"
+    text = universe.read_text()
+    (line,) = (line for line in text.split("\n") if " usr/bin/same " in line and "file 0755 " in line)
+    universe.write_text(text.replace(line, line.replace("file 0755 ", "file 0700 ")))
+    failed = cosmos("apply", delta, "--from-root", root, "-o", tmp_path / "new", "--key", update.public_key).fails(7)
+    assert "same-1.0.0: its files make the layer sha256:" in failed.err
+    assert ", but the image had sha256:" in failed.err
+    assert "delta --installed --whole same" in failed.err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_changed_star_may_be_carried_whole(update: Update, root: Path, cosmos: Cosmos, tmp_path: Path) -> None:
     (root / "usr/bin/same").write_bytes(b"changed")
     words = ("--key", update.secret_key, "--installed", "--whole", "same")
