@@ -147,9 +147,12 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except UnicodeEncodeError as error:
         return EXIT_MALFORMED if completes else _failed(_not_utf8(error, arguments), terminal)
     except Exception as error:  # what the shell's variables for the Tab key break is told to nobody
-        failed = failure_of(_little_memory(program)) if _lacks_memory(error) else _bug()
-        return EXIT_MALFORMED if completes else _failed(failed, terminal)
+        return EXIT_MALFORMED if completes else _failed(_unexpected(error, program), terminal)
     return result if isinstance(result, int) else 0
+
+
+def _unexpected(error: Exception, program: str) -> Failure:
+    return failure_of(_little_memory(program)) if _lacks_memory(error) else _bug()
 
 
 def _little_memory(program: str) -> WorldFailed:
