@@ -51,6 +51,10 @@ class Spool:
         self._each = self._left
         return self
 
+    def another(self) -> Spool:
+        """Return a spool in the same folder, whose room is free again when its contents are let go of."""
+        return Spool(self._folder, in_memory=self._left)
+
     def fits(self, size_bytes: int) -> bool:
         """Return whether a content of this size would stay in memory."""
         return size_bytes <= min(self._left, self._each)
