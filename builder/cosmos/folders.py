@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from cosmos.durable import Draft, blaming, demand_folder_or_nothing, drafted_in, make_folder, world_failed
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, likely_cause
 from cosmos.locking import Hold, open_lock, take, take_at_once, take_in_time, unlock
 from cosmos.reading import demand_plain, read_open_within
 from cosmos.records import dataclass
@@ -102,6 +102,15 @@ class Folder:
         except OSError as error:
             raise world_failed(self.shown(name), error) from error
 
+    @contextlib.contextmanager
+    def reading(self, name: str = "") -> Iterator[None]:
+        """Raise `WorldFailed` as `blaming` does, for a block that only reads: it says what cannot be read."""
+        try:
+            yield
+        except OSError as error:
+            problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+            raise WorldFailed(str(self.shown(name)), problem, hint=likely_cause(error)) from error
+
     def folder(self, name: str) -> Folder:
         """Return the folder `name` in this one."""
         return Folder(self.way, self._below(name))
@@ -153,7 +162,7 @@ class Folder:
 
         Raises `WorldFailed`.
         """
-        try:
+        with self.reading(name):
             number = self.open(name)
             if number is None:
                 return None
@@ -161,9 +170,6 @@ class Folder:
                 return read_open_within(number, max_bytes)
             finally:
                 os.close(number)
-        except OSError as error:
-            problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
-            raise WorldFailed(str(self.shown(name)), problem) from error
 
     def size_bytes(self, name: str) -> int | None:
         """Return the size of the plain file `name`, or None if there is no such file."""

@@ -51,26 +51,39 @@ class Spool:
         self._each = self._left
         return self
 
+    def another(self) -> Spool:
+        """Return a spool in the same folder, whose room is free again when its contents are let go of."""
+        return Spool(self._folder, in_memory=self._left)
+
     def fits(self, size_bytes: int) -> bool:
         """Return whether a content of this size would stay in memory."""
         return size_bytes <= min(self._left, self._each)
 
     def add(self, pieces: Iterable[bytes | memoryview]) -> Content:
-        """Return the content that `pieces` make up, in their order. Raises `WorldFailed` if the disk is full."""
+        """Return the content that `pieces` make up, in their order. Raises `WorldFailed` if the disk is full.
+
+        `pieces` must add nothing to this spool: it would lie in the middle of them.
+        """
         held: list[bytes | memoryview] = []
         size, written, start = 0, 0, self._end
         for piece in pieces:
+            self._demand_alone(start + written)
             size += len(piece)
             held.append(piece)
             if not self.fits(size) and size - written >= _WRITTEN_BYTES:
                 self._append(held)
                 held, written = [], size
+        self._demand_alone(start + written)
         if held and not self.fits(size):
             self._append(held)
         if start != self._end:
             return FileRange(self._opened(), start, self._end - start)
         self._left -= size
         return b"".join(held)
+
+    def _demand_alone(self, end: int) -> None:
+        if self._end != end:
+            raise RuntimeError("a content was added to a spool while another one was")
 
     def _append(self, pieces: list[bytes | memoryview]) -> None:
         """Write `pieces`, and let go of them: joined as far as a call is worth it, so that none of much is copied."""

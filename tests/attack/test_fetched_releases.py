@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.content import Content
+from cosmos.errors import WorldFailed
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_FILE_IN_MEMORY_BYTES
 from cosmos.model.names import KeyName
 from fakes.galaxies import StarSpec
 from fakes.http_servers import serving
+from fakes.open_files import open_below
 from fakes.programs import Cosmos
 from fakes.ranged_servers import RangedServer, ranged_server
 from fakes.updates import NEW_STARS, OLD_STARS, Update, files_of, make_update, noise
@@ -65,10 +69,23 @@ def test_only_the_lacking_frames_are_downloaded(
 def test_without_a_release_at_hand_each_byte_comes_once(
     update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
 ) -> None:
-    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    words = ("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key, "--json")
+    answer = cosmos(*words).json()
     assert files_of(tmp_path / "new") == files_of(update.new)
     image = image_of(update)
-    assert server.sent[image.name] <= image.stat().st_size + (64 << 10)
+    assert answer["downloaded"]["image-bytes"] == server.sent[image.name] == image.stat().st_size
+
+
+@pytest.mark.parametrize("cut", [30_000, 64 << 10, 70_000, 300_000])
+def test_no_byte_comes_twice_if_a_download_is_cut_off(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, cut: int
+) -> None:
+    """Frames that lie in the end of the image, which came first, are taken from it."""
+    server.cut_of = image_of(update).name
+    server.cut = cut
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert server.sent[server.cut_of] == image_of(update).stat().st_size
 
 
 def test_a_server_without_ranges_sends_the_whole_image_and_that_is_said(
@@ -293,3 +310,44 @@ def test_an_address_without_a_release_is_told(
     words = ("-o", tmp_path / "new", "--key", update.public_key)
     assert "has no RELEASE.json" in cosmos("fetch", f"{server.address}/x", *words).fails(5).err
     assert "want http://" in cosmos("fetch", str(update.new), *words).fails(2).err
+
+
+def test_an_initramfs_with_files_that_do_not_fit_into_memory_is_made_and_not_downloaded(
+    tmp_path: Path, succeed: Callable[..., None], cosmos: Cosmos
+) -> None:
+    """Its files and its archive lay in one spool, the ones in the middle of the other, so it was another one."""
+    large = StarSpec("large", "1.0.0", {"usr/bin/large": noise(1, MAX_FILE_IN_MEMORY_BYTES + 1)})
+    update = make_update(tmp_path / "made", succeed, (large, *OLD_STARS), (large, *NEW_STARS))
+    with ranged_server(update.new) as server:
+        cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).ok()
+        assert "small-1.0.0-x86_64.cpio.zst" not in server.sent
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    delta = tmp_path / "d"
+    words = ("delta", update.old, update.new, "-o", delta, "--installed", "--key", update.secret_key)
+    assert cosmos(*words, "--json").json()["documents-bytes"] < 100_000
+
+
+def test_an_initramfs_for_which_there_is_no_room_is_downloaded_into_the_room_that_its_making_took(
+    tmp_path: Path, succeed: Callable[..., None], cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files stayed on the disk, so that there was no room for the download either."""
+    large = StarSpec("large", "1.0.0", {"usr/bin/large": noise(1, MAX_FILE_IN_MEMORY_BYTES + 1)})
+    update = make_update(tmp_path / "made", succeed, (large, *OLD_STARS), (large, *NEW_STARS))
+    work, taken = tmp_path / ".new.part", []
+
+    def full(*_: object) -> Content:
+        assert open_below(work), "the files of the archive are on the disk"
+        raise WorldFailed(str(work), "the disk is full")
+
+    def seen(name: str, _start: int, data: bytes) -> bytes:
+        if name.endswith(".cpio.zst"):
+            taken.extend(open_below(work))
+        return data
+
+    monkeypatch.setattr("cosmos.release.delta.derived.compressed", full)
+    with ranged_server(update.new) as server:
+        server.bend = seen
+        cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).ok()
+        assert "small-1.0.0-x86_64.cpio.zst" in server.sent
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert [one for one in taken if "downloads" not in str(one) and "lock" not in str(one)] == []

@@ -26,6 +26,7 @@ from cosmos.cli.terminal import NamingStdout, Surroundings, Terminal
 from cosmos.errors import CosmosError, WorldFailed, likely_cause
 
 _LITTLE_MEMORY = "there is too little memory for this"
+_ZSTD_LACKS_MEMORY = "Allocation error : not enough memory"  # the words of zstd's error 64
 _MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
 EXIT_BUG = 1
 EXIT_MALFORMED = 2
@@ -120,7 +121,7 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
             answer_held(terminal.held)
             sys.stdout.flush()
     except CosmosError as error:
-        return _failed(failure_of(error), terminal)
+        return _failed(failure_of(_little_memory(program) if _lacks_memory(error) else error), terminal)
     except click.exceptions.NoArgsIsHelpError as error:
         terminal.put(f"{error.format_message()}\n")
         return EXIT_MALFORMED
@@ -142,12 +143,29 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
             return _cut()
         return _failed(failure_of(_of_the_machine(error, program)), terminal)
     except MemoryError:
-        return _failed(failure_of(WorldFailed(program, _LITTLE_MEMORY, hint=_MEMORY_HINT)), terminal)
+        return _failed(failure_of(_little_memory(program)), terminal)
     except UnicodeEncodeError as error:
         return EXIT_MALFORMED if completes else _failed(_not_utf8(error, arguments), terminal)
-    except Exception:  # what the shell's variables for the Tab key break is told to nobody
-        return EXIT_MALFORMED if completes else _failed(_bug(), terminal)
+    except Exception as error:  # what the shell's variables for the Tab key break is told to nobody
+        return EXIT_MALFORMED if completes else _failed(_unexpected(error, program), terminal)
     return result if isinstance(result, int) else 0
+
+
+def _unexpected(error: Exception, program: str) -> Failure:
+    return failure_of(_little_memory(program)) if _lacks_memory(error) else _bug()
+
+
+def _little_memory(program: str) -> WorldFailed:
+    return WorldFailed(program, _LITTLE_MEMORY, hint=_MEMORY_HINT)
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Return whether zstd had too little memory, which says nothing about the data: it may have been taken for bad."""
+    while error is not None:
+        if type(error).__name__ == "ZstdError" and _ZSTD_LACKS_MEMORY in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _not_utf8(error: UnicodeEncodeError, arguments: Sequence[str] | None) -> Failure:

@@ -35,7 +35,7 @@ from typing import Final, Self
 
 from cosmos.content import HeldFile
 from cosmos.digest import Digest
-from cosmos.durable import Draft, world_failed
+from cosmos.durable import Draft
 from cosmos.folders import Folder
 from cosmos.limits import MAX_RESULT_BYTES, MAX_STORED_BYTES, MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
 from cosmos.records import dataclass
@@ -86,7 +86,7 @@ class _Batch:
     @classmethod
     def opened(cls, folder: Folder, name: str) -> Self | None:
         """Return the batch `name`, or None where another process has just removed it. Raises `WorldFailed`."""
-        with folder.blaming(name):
+        with folder.reading(name):
             return cls._opened(folder, name)
 
     @classmethod
@@ -143,10 +143,8 @@ class _Batch:
         place, size = int(line[2]), int(line[3])
         if place + size > self.lines_at or size > MAX_RESULT_BYTES:  # damaged: so much must not be read
             return None
-        try:
+        with self.folder.reading(self.name):
             record = os.pread(self.file.number, size, place)
-        except OSError as error:
-            raise world_failed(self.folder.shown(self.name), error) from error
         return None if unsealed(key, record) is None else record
 
 
@@ -188,7 +186,7 @@ class Batches:
         waiting = self._waiting.get(key)
         if waiting is not None:
             return waiting
-        with self._folder.blaming():
+        with self._folder.reading():
             found = self._looked_up(key)
             while found is None and self._list():
                 found = self._looked_up(key)
@@ -249,7 +247,7 @@ class Batches:
 
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
-        with self._folder.blaming():
+        with self._folder.reading():
             if not self._has_listed:
                 self._list()
             return self._looked_up(key)
@@ -266,7 +264,7 @@ class Batches:
         """Count a batch as used, once in a command."""
         if name not in self._used:
             self._used.add(name)
-            with self._folder.blaming(name):
+            with self._folder.reading(name):
                 number = self._folder.open(name)
             if number is not None:
                 self._count_use(number)

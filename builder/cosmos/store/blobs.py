@@ -42,7 +42,7 @@ from cosmos.canon import canonical_json
 from cosmos.content import Content, content_digest, unchanged_pieces
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted_in
-from cosmos.errors import WorldFailed, likely_cause
+from cosmos.errors import WorldFailed
 from cosmos.folders import Folder, folder_at
 from cosmos.limits import MAX_RESULT_BYTES, MAX_STORED_BYTES, demand_within
 from cosmos.reading import open_content, read_within
@@ -305,7 +305,7 @@ class StoreFolder:
                 is_long = os.fstat(number).st_size > MAX_RESULT_BYTES
                 return b"" if is_long else read_within(stream, MAX_RESULT_BYTES)
         except OSError:
-            with reading(self._folder.shown(place)):  # a path is only made for a message
+            with self._folder.reading(place):  # a path is only made for a message
                 raise
 
     def _content(self, digest: Digest) -> Content | None:
@@ -320,7 +320,7 @@ class StoreFolder:
             finally:
                 os.close(number)
         except OSError:
-            with reading(self._folder.shown(place)):
+            with self._folder.reading(place):
                 raise
 
     def _count_use(self, number: int) -> None:
@@ -367,13 +367,3 @@ def _unlike(data: Content, size_bytes: int) -> str:
     if size_bytes > MAX_STORED_BYTES:
         return f"has {size_bytes} bytes, the limit is {MAX_STORED_BYTES}"
     return f"want {size_bytes} bytes, got {size_bytes} of {content_digest(data)}"
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn every `OSError` of the block into `WorldFailed`: `path` cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        raise WorldFailed(str(path), problem, hint=likely_cause(error)) from error

@@ -3,7 +3,8 @@
 `collect` removes files of the store until the rest is within a limit, the least recently used first. A file's time of
 change is the time of its last use: `StoreFolder.hold` says who sets it. Everything in a store can be fetched or made
 again, so everything may go: blobs, results with a file of their own, and batches. A batch goes as a whole. Before them
-goes what killed writers left, within the limit as well: nobody can use it.
+goes what killed writers left, and a file that is longer than anything that a store keeps, within the limit as well:
+nobody can use them.
 
 No command may use the store meanwhile. `collect` holds `ROOT/users` alone for this, which every builder holds together
 with others from its first look into the store to its end. If a builder has it, `collect` removes nothing and says so.
@@ -30,9 +31,10 @@ from cosmos.digest import Digest
 from cosmos.durable import blaming
 from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder
+from cosmos.limits import MAX_STORED_BYTES
 from cosmos.records import dataclass
 from cosmos.store.batches import BATCH_NAME
-from cosmos.store.blobs import USERS, NotStored, StoreFolder, reading
+from cosmos.store.blobs import USERS, NotStored, StoreFolder
 
 Kind: TypeAlias = Literal["blob", "result", "batch", "partial", "temporary"]
 KINDS: Final[tuple[Kind, ...]] = ("blob", "result", "batch", "partial", "temporary")
@@ -94,16 +96,15 @@ class Checked:
 
 def items(store: StoreFolder) -> list[Item]:
     """Return every file of the store. Raises `WorldFailed`, also if something else stands in the store's place."""
-    with reading(store.root):
-        if not store.folder.is_there():
-            store.folder.names()  # which says why, unless nothing is there
-        return [
-            item
-            for kind in KINDS
-            for folder in _folders(store.folder, kind)
-            for name in folder.names()
-            if _NAMES[kind].fullmatch(name) and (item := _item(kind, folder, name)) is not None
-        ]
+    if not store.folder.is_there():
+        _names(store.folder)  # which says why, unless nothing is there
+    return [
+        item
+        for kind in KINDS
+        for folder in _folders(store.folder, kind)
+        for name in _names(folder)
+        if _NAMES[kind].fullmatch(name) and (item := _item(kind, folder, name)) is not None
+    ]
 
 
 def collect(store: StoreFolder, limit_bytes: int, *, dry_run: bool = False) -> Collected:
@@ -150,6 +151,8 @@ def check(store: StoreFolder, progress: Callable[[int, int], None] = lambda _don
             lost = store.mend_batches()
             damaged += [f"batches: {lost} of their records"] if lost else []
         except WorldFailed as error:
+            if any(_is_denied(item) for item in found if item.kind == "batch"):
+                raise
             stuck = stuck or error
             damaged.append("batches: some of their records")
     read = [item for item in found if item.kind in _GOES]
@@ -166,7 +169,7 @@ def _strangers(store: StoreFolder) -> tuple[list[str], WorldFailed | None]:
     stuck: WorldFailed | None = None
     for kind in _GOES:
         for folder in _folders(store.folder, kind):
-            for name in filter(_NAMES[kind].fullmatch, folder.names()):
+            for name in filter(_NAMES[kind].fullmatch, _names(folder)):
                 mode = folder.mode(name)
                 if mode is None or stat.S_ISREG(mode):
                     continue
@@ -214,9 +217,12 @@ def _is_denied(item: Item) -> bool:
 def _chosen(store: StoreFolder, limit_bytes: int) -> Collected:
     found = items(store)
     size_bytes = left = sum(item.size_bytes for item in found)
+    kept = [item for item in found if item.kind in _GOES]
     removed = [item for item in found if item.kind == "temporary"]
+    removed += [item for item in kept if item.size_bytes > MAX_STORED_BYTES]
     left -= sum(item.size_bytes for item in removed)
-    for item in sorted((item for item in found if item.kind in _GOES), key=attrgetter("used", "shown")):
+    useful = (item for item in kept if item.size_bytes <= MAX_STORED_BYTES)
+    for item in sorted(useful, key=attrgetter("used", "shown")):
         if left <= limit_bytes:
             break
         removed.append(item)
@@ -230,7 +236,13 @@ def _folders(root: Folder, kind: Kind) -> Iterator[Folder]:
         yield _own(root, _FLAT[kind])
     else:
         shelf = _own(root, _SHELVED[kind])
-        yield from (_own(shelf, name) for name in shelf.names() if _SHELF.fullmatch(name))
+        yield from (_own(shelf, name) for name in _names(shelf) if _SHELF.fullmatch(name))
+
+
+def _names(folder: Folder) -> list[str]:
+    """Return the names in the folder, none without it. Raises `WorldFailed`, which names the folder."""
+    with folder.reading():
+        return folder.names()
 
 
 def _own(folder: Folder, name: str) -> Folder:

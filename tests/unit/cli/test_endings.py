@@ -287,3 +287,32 @@ def test_too_little_memory_is_the_machine_s_failure_and_no_bug_of_ours(program: 
         f"{program}: error: {program}: there is too little memory for this\n{program}: hint: "
     )
     assert "Traceback" not in done.stderr
+
+
+PACKING = """
+import click, resource, zstandard
+from cosmos.cli.endings import run
+from cosmos.errors import Refused
+@click.command()
+@click.argument("what")
+def pack(what: str) -> None:
+    try:
+        zstandard.ZstdCompressor(level=22).compress(data)
+    except zstandard.ZstdError as error:
+        if what == "taken-for-bad":
+            raise Refused("layer", "is damaged") from error
+        raise
+data = bytes(64 << 20)
+in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (in_use + (100 << 20), in_use + (100 << 20)))
+run(pack, "cosmos")
+"""
+
+
+@pytest.mark.parametrize("what", ["not-caught", "taken-for-bad"])
+def test_too_little_memory_for_zstd_is_no_bug_of_ours_and_no_damaged_data(what: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PACKING, what], capture_output=True, text=True, timeout=LONG_SECONDS, check=False
+    )
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.startswith("cosmos: error: cosmos: there is too little memory for this\ncosmos: hint: ")

@@ -12,8 +12,9 @@ import pytest
 
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.folders import Folder
 from cosmos.store.blobs import StoreFolder
-from cosmos.store.upkeep import check, collect
+from cosmos.store.upkeep import check, collect, items
 
 DATA = b"data"
 BLOB = Digest.of(DATA)
@@ -89,7 +90,7 @@ def test_a_batch_that_cannot_be_read_is_named(
     monkeypatch.setattr(os, "pread", failing_there)
     with pytest.raises(WorldFailed) as told:
         ask(StoreFolder(tmp_path))
-    assert str(told.value) == f"{tmp_path}/batches/000000000001: input/output error"
+    assert str(told.value) == f"{tmp_path}/batches/000000000001: cannot be read: input/output error"
     assert str(check(StoreFolder(tmp_path)).stuck) == str(told.value)
 
 
@@ -100,3 +101,40 @@ def test_a_file_that_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pyt
     for remove in (lambda: collect(store, 0), lambda: store.remove_blobs([BLOB])):
         with pytest.raises(WorldFailed, match=f"{tmp_path / BLOB_FILE}: input/output error"):
             remove()
+
+
+def test_what_this_user_may_not_read_is_not_said_to_be_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of another user was; and that a file which is only read cannot be written was said of it."""
+    store = StoreFolder(tmp_path)
+    store.put_result_soon(BLOB, b"older")
+    store.settle()
+    opened = Folder.open
+
+    def denied(self: Folder, name: str) -> int | None:
+        if name == "000000000001":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(self, name)
+
+    monkeypatch.setattr(Folder, "open", denied)
+    for ask in (check, lambda store: store.get_result(BLOB), batched):
+        with pytest.raises(WorldFailed) as told:
+            ask(StoreFolder(tmp_path))
+        assert str(told.value) == f"{tmp_path}/batches/000000000001: cannot be read: permission denied"
+        assert told.value.hint
+
+
+def test_a_folder_of_the_store_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store was, although it could be read."""
+    StoreFolder(tmp_path).put(DATA)
+    names = Folder.names
+
+    def denied(self: Folder) -> list[str]:
+        if self.below == str(Path(BLOB_FILE).parent):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return names(self)
+
+    monkeypatch.setattr(Folder, "names", denied)
+    for command in (items, check, lambda store: collect(store, 0)):
+        with pytest.raises(WorldFailed) as told:
+            command(StoreFolder(tmp_path))
+        assert str(told.value) == f"{(tmp_path / BLOB_FILE).parent}: cannot be read: permission denied"

@@ -324,6 +324,14 @@ def test_a_huge_file_in_the_place_of_what_a_store_keeps_is_fetched_or_made_again
     assert (store.get(digest, 1), store.get_result(KEY)) == (b"a", b"result")
 
 
+def test_nothing_useful_goes_for_a_file_that_is_longer_than_all_that_a_store_keeps(tmp_path: Path) -> None:
+    """A sparse file of 1 TiB was the last to go, after the whole store."""
+    filled(tmp_path, b"a" * 100, b"b" * 100)
+    huge = Digest.of(b"huge")
+    make_huge(tmp_path / "blobs" / huge.hex[:2] / huge.hex)
+    assert [item.name for item in collect(StoreFolder(tmp_path), 250).removed] == [huge.hex]
+
+
 @pytest.mark.usefixtures("short_reads")
 @pytest.mark.parametrize("count", [1, 10**9])
 def test_a_huge_batch_that_ends_as_a_batch_does_is_not_read(tmp_path: Path, count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,16 @@ def test_tmp_is_memory_so_it_is_not_the_place_for_large_files(
 ) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: named)
     assert spools._default_folder() == Path(used)
+
+
+def test_a_content_that_is_added_in_the_middle_of_another_one_is_refused(tmp_path: Path) -> None:
+    """Both would have the bytes of the inner one, and nobody would know."""
+    spool = Spool(tmp_path, in_memory=4)
+    for pieces in ((), (b"before",), (b"before" * MAX_FILE_IN_MEMORY_BYTES,)):
+
+        def nested(pieces: tuple[bytes, ...] = pieces) -> Iterator[bytes]:
+            yield from pieces
+            spool.add([b"another"])
+
+        with pytest.raises(RuntimeError, match="while another one was"):
+            spool.add(nested())

@@ -68,12 +68,13 @@ class Derivation:
                 return None
             exclude = output.parsed_strings("exclude", checked)
             level = output.count("level", least=1, most=22) if "level" in output else DEFAULT_LEVEL
-            entries = (
-                replace(entry, content=self._spool.add(pieces(entry.content))) if entry.kind == "file" else entry
+            meanwhile = self._spool.another()  # twice the image: if this fails, the download needs the room
+            entries = [  # all of them before the archive is begun, which lies behind them in the spool
+                replace(entry, content=meanwhile.add(pieces(entry.content))) if entry.kind == "file" else entry
                 for entry in self._reader.entries()
                 if not matches_any(entry.path, exclude)
-            )
-            archive = self._spool.add(piece for part in cpio_pieces(entries) for piece in pieces(part))
+            ]
+            archive = meanwhile.add(piece for part in cpio_pieces(entries) for piece in pieces(part))
             return compressed(archive, level, self._spool)
         return None
 

@@ -155,7 +155,7 @@ class _Source:
             layers = ImageReader.of_stream(remote.stream(), f"{self._carrier.address}/{image.name}").layers
             lacking = [*self._lacking(layers)]
             total = sum(layer.seek.packed_bytes for layer in lacking)
-            begun = remote.downloaded_bytes
+            begun = remote.given_bytes
             fetch_frames(
                 remote,
                 lacking,

@@ -32,7 +32,11 @@ class NoRanges(CosmosError):
 
 
 class RemoteFile:
-    """The file `path` of `size_bytes` on a server. `progress` is called with the bytes that were downloaded."""
+    """The file `path` of `size_bytes` on a server.
+
+    `downloaded_bytes` have come from it. `given_bytes` were taken by readers of `pieces`, also from the end that is
+    held.
+    """
 
     def __init__(self, carrier: HttpCarrier, path: str, size_bytes: int) -> None:
         self._carrier = carrier
@@ -42,6 +46,7 @@ class RemoteFile:
         self._end = b""
         self._place = 0
         self.downloaded_bytes = 0
+        self.given_bytes = 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a place of the file."""
@@ -88,7 +93,21 @@ class RemoteFile:
         )
 
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to `end`; they may end early. Raises `NoRanges`, `Refused` and `WorldFailed`."""
+        """Yield the bytes from `start` to `end`; they may end early. What is held of them is not downloaded again.
+
+        Raises `NoRanges`, `Refused` and `WorldFailed`.
+        """
+        held = self.size_bytes - len(self._end)
+        if start < held:
+            for piece in self._downloaded(start, min(end, held)):
+                start += len(piece)
+                self.given_bytes += len(piece)
+                yield piece
+        if held <= start < end:
+            self.given_bytes += end - start
+            yield self._end[start - held : end - held]
+
+    def _downloaded(self, start: int, end: int) -> Iterator[bytes]:
         with self._carrier.part(self.path, start, end, self.size_bytes) as part:
             if part is None:
                 raise NoRanges(self.path, "the server sends whole files only")
@@ -161,7 +180,7 @@ class _Run:
             self._finish(first, part, was_resumed=True)
             return
         for piece in self._file.pieces(first.seek.offset + have, self._end):
-            self._progress(self._file.downloaded_bytes)
+            self._progress(self._file.given_bytes)
             rest = memoryview(piece)
             while rest:
                 layer = self._left[0]
