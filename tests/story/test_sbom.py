@@ -60,7 +60,7 @@ def test_the_files_of_a_release_are_listed_with_their_digests_and_stars(
         (whole + b"x", "does not end with a seek table"),
         (
             whole[:20] + bytes((whole[20] ^ 1,)) + whole[21:],
-            "sha256:",
+            "is sha256:",
         ),  # in a frame; its index, at the end, is as it was
     ):
         file.write_bytes(changed)
