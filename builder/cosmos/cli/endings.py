@@ -125,9 +125,9 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         terminal.put(f"{error.format_message()}\n")
         return EXIT_MALFORMED
     except click.ClickException as error:
-        of = error.ctx if isinstance(error, click.UsageError) else None
-        hint = f"{of.command_path} --help" if of is not None else None
-        return _failed(Failure(EXIT_MALFORMED, "malformed", _in_our_words(error.format_message()), hint=hint), terminal)
+        help_of = _help_of(command, program, sys.argv[1:] if arguments is None else arguments)
+        said = _in_our_words(error.format_message())
+        return _failed(Failure(EXIT_MALFORMED, "malformed", said, hint=help_of), terminal)
     except (KeyboardInterrupt, click.Abort):
         return _failed(Failure(EXIT_INTERRUPTED, "interrupted", "interrupted"), terminal)
     except Ended as ended:
@@ -148,6 +148,17 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except Exception:  # what the shell's variables for the Tab key break is told to nobody
         return EXIT_MALFORMED if completes else _failed(_bug(), terminal)
     return result if isinstance(result, int) else 0
+
+
+def _help_of(command: click.Command, program: str, words: Sequence[str]) -> str:
+    """Return the command that explains the command that these words call: click's errors do not all name it."""
+    called = [program]
+    for word in words:
+        found = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if found is None:
+            break
+        command, called = found, [*called, word]
+    return f"{' '.join(called)} --help"
 
 
 def _not_utf8(error: UnicodeEncodeError, arguments: Sequence[str] | None) -> Failure:

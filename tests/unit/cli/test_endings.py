@@ -287,3 +287,21 @@ def test_too_little_memory_is_the_machine_s_failure_and_no_bug_of_ours(program: 
         f"{program}: error: {program}: there is too little memory for this\n{program}: hint: "
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("build --key", "cosmos build --help"),
+        ("build image --offline=yes", "cosmos build --help"),
+        ("freeze image --check --upgrade", "cosmos freeze --help"),
+        ("key new mine --role author --no-passphrase --passphrase-fd 0", "cosmos key new --help"),
+        ("stellar trust new --out", "cosmos stellar trust new --help"),
+        ("--offline=yes", "cosmos --help"),
+    ],
+)
+def test_whatever_is_wrong_with_the_words_the_help_of_that_command_is_the_hint(
+    words: str, hint: str, cosmos: Cosmos
+) -> None:
+    said = cosmos(*words.split()).fails(2).err.splitlines()
+    assert said[1:] == [f"cosmos: hint: {hint}"]
