@@ -139,7 +139,16 @@ def _with_values(data: bytes, image: Image, template: TemplateFiles, given: Give
 def read_lock(definition: Definition) -> tuple[Lock, bytes]:
     """Return the image's lock and its exact bytes; raises `NoSolution` if there is no lock, or `Malformed`."""
     data = read_lock_bytes(definition)
-    return Lock.parse(data, str(definition.lock_file)), data
+    return parsed_lock(definition, data), data
+
+
+def parsed_lock(definition: Definition, data: bytes) -> Lock:
+    """Return the image's lock, whose bytes are `data`. Raises `Malformed`, with the command that makes another one."""
+    try:
+        return Lock.parse(data, str(definition.lock_file))
+    except Malformed as error:
+        error.hint = error.hint or f"to choose and pin every star again: cosmos freeze {quoted(definition.folder)}"
+        raise
 
 
 def read_lock_bytes(definition: Definition) -> bytes:
