@@ -92,7 +92,12 @@ def _write_all_of_it() -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up. Ignored signals stay so (nohup)."""
+    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up. Ignored signals stay so (nohup).
+
+    SIGINT raises `KeyboardInterrupt` from here on, also in the single-file binary, whose start it ends silently.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
 
     def end(number: int, _frame: FrameType | None) -> None:

@@ -289,6 +289,20 @@ def test_too_little_memory_is_the_machine_s_failure_and_no_bug_of_ours(program: 
     assert "Traceback" not in done.stderr
 
 
+def test_ctrl_c_is_told_although_the_start_of_the_binary_let_the_kernel_handle_it() -> None:
+    text = """
+import os, signal, click
+from cosmos.cli.endings import run
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+@click.command()
+def wait() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+run(wait, "cosmos", [])
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=LONG_SECONDS)
+    assert (done.returncode, done.stderr.strip()) == (130, b"cosmos: error: interrupted")
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
