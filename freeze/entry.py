@@ -11,6 +11,7 @@ depends on.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 LONG_SECONDS = 3600  # a start takes a second
@@ -161,7 +162,17 @@ def check_binary() -> None:
         sys.stdout.write(f"{part}: works\n")
 
 
+def end_silently() -> None:
+    """Let Ctrl-C end this process as the kernel ends it, until `cosmos.cli.endings` takes over.
+
+    Python would print a traceback, and our launcher would say that it is a bug. Where it is ignored, it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 if __name__ == "__main__":
+    end_silently()
     unpacked = getattr(sys, "_MEIPASS", None)  # set by PyInstaller's loader alone; our launcher unpacks into memory
     if unpacked:
         give_back_the_library_path()

@@ -37,6 +37,7 @@ class CosmosError(Exception):
 
     exit_code: ClassVar[int] = 1
     star: str | None = None  # the star in work, if `where` does not say it (`of_star`)
+    document: bytes | None = None  # what was read, if `where` is not its path on this machine (`of_document`)
     also: tuple[CosmosError, ...] = ()  # what else the same run found (`Faults`)
 
     def __init__(self, where: str, problem: str, *, hint: str | None = None) -> None:
@@ -86,6 +87,17 @@ def of_star(name: str) -> Iterator[None]:
         yield
     except CosmosError as error:
         error.star = error.star or name
+        raise
+
+
+@contextlib.contextmanager
+def of_document(document: bytes) -> Iterator[None]:
+    """Note on an error of the block the document that is malformed: its path may be one inside a system."""
+    try:
+        yield
+    except Malformed as error:
+        for one in (error, *error.also):
+            one.document = document
         raise
 
 

@@ -284,7 +284,7 @@ class Table:
 def read_whole(data: bytes, source: str, read: Callable[[Table], T], stand_ins: Mapping[str, object]) -> T:
     """Return what `read` makes of the TOML document `data`; raises its first fault, which carries the others (`also`).
 
-    A fault that follows from the one before is not told: of a table that is empty after its faulty keys are taken out.
+    A fault that follows from the one before is not told: that a faulty key is missing, or its table empty, without it.
     Of a document that no person writes, only the first fault is told: each further one reads the document once more.
     """
     table = Table.parse(data, source)
@@ -296,7 +296,7 @@ def read_whole(data: bytes, source: str, read: Callable[[Table], T], stand_ins: 
         _, faults = every_fault(Table(table._data, source), read, stand_ins)
         told: list[str] = []
         for fault in faults:
-            if not any(path.startswith((f"{fault.path}.", f"{fault.path}[")) for path in told):
+            if not any(f"{path}.".startswith((f"{fault.path}.", f"{fault.path}[")) for path in told):
                 first.also = (*first.also, fault) if told else ()
                 told.append(fault.path)
         raise

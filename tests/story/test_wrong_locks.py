@@ -229,6 +229,7 @@ def test_a_row_that_says_what_nobody_signed_is_refused(
     refused = cosmos("build", image.folder, "--home", image.home)
     assert refused.code == 4, refused.err
     assert said in refused.err
+    assert "cosmos freeze" in refused.err
     assert not image.out.exists()
 
 
@@ -247,6 +248,7 @@ def test_a_star_of_a_galaxy_that_does_not_answer_for_its_name_is_not_built(tmp_p
     assert row(lock, "b")["version"] == "9.0.0"
     definition.write_text(text)
     lock["galaxy"].reverse()
+    lock["request"]["galaxies"] = {galaxy["name"]: galaxy["url"] for galaxy in lock["galaxy"]}
     (image.folder / "universe.lock.toml").write_text(tomli_w.dumps(lock))
     refused = cosmos("build", image.folder, "--home", image.home).fails(3)
     assert "b-9.0.0: is locked from galaxy more, but galaxy core comes first and answers for b" in refused.err
@@ -268,12 +270,18 @@ def test_a_wish_is_not_answered_by_what_the_star_of_that_name_says_it_provides(t
     ("place", "value", "said"),
     [
         (("request", "galaxies"), {"core": "http://elsewhere.example"}, "request.galaxies"),
+        (("request", "galaxies"), {"more": "../more", "core": "../galaxy"}, "request.galaxies"),
         (("downgraded",), {"ghost": "1.0.0"}, "downgraded.ghost"),
+        (("downgraded",), {"d": ""}, "downgraded.d"),
+        (("downgraded",), {"d": "9.0.0\n"}, "downgraded.d"),
     ],
 )
 def test_a_lock_does_not_contradict_itself(
     image: ImageFixture, cosmos: Cosmos, place: tuple[str, ...], value: dict[str, str], said: str
 ) -> None:
+    make_galaxy(image.folder.parent / "more", "more", STARS[:1], image.signers)
+    write_image(image, WISHES, tables='more = "../more"')
+    cosmos("freeze", image.folder, "--home", image.home).ok()
     lock = lock_of(image)
     table = lock
     for key in place[:-1]:
@@ -281,7 +289,9 @@ def test_a_lock_does_not_contradict_itself(
     table[place[-1]] = value
     (image.folder / "universe.lock.toml").write_text(tomli_w.dumps(lock))
     for command in (("freeze", image.folder, "--check"), ("build", image.folder)):
-        assert said in cosmos(*command, "--home", image.home).fails(2).err
+        refused = cosmos(*command, "--home", image.home).fails(2).err
+        assert f"universe.lock.toml: {said}" in refused
+        assert f"cosmos freeze {image.folder}" in refused
 
 
 @pytest.mark.parametrize("limit", [" >=1 , <2 ", ">=1,\n<2", "x", "X", " * "])

@@ -93,7 +93,12 @@ def _write_all_of_it() -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up. Ignored signals stay so (nohup)."""
+    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up. Ignored signals stay so (nohup).
+
+    SIGINT raises `KeyboardInterrupt` from here on, also in the single-file binary, whose start it ends silently.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -126,9 +131,9 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         terminal.put(f"{error.format_message()}\n")
         return EXIT_MALFORMED
     except click.ClickException as error:
-        of = error.ctx if isinstance(error, click.UsageError) else None
-        hint = f"{of.command_path} --help" if of is not None else None
-        return _failed(Failure(EXIT_MALFORMED, "malformed", _in_our_words(error.format_message()), hint=hint), terminal)
+        help_of = _help_of(command, program, sys.argv[1:] if arguments is None else arguments)
+        said = _in_our_words(error.format_message())
+        return _failed(Failure(EXIT_MALFORMED, "malformed", said, hint=help_of), terminal)
     except (KeyboardInterrupt, click.Abort):
         return _failed(Failure(EXIT_INTERRUPTED, "interrupted", "interrupted"), terminal)
     except Ended as ended:
@@ -166,6 +171,17 @@ def _lacks_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def _help_of(command: click.Command, program: str, words: Sequence[str]) -> str:
+    """Return the command that explains the command that these words call: click's errors do not all name it."""
+    called = [program]
+    for word in words:
+        found = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if found is None:
+            break
+        command, called = found, [*called, word]
+    return f"{' '.join(called)} --help"
 
 
 def _not_utf8(error: UnicodeEncodeError, arguments: Sequence[str] | None) -> Failure:

@@ -25,7 +25,7 @@ Schema = dict[str, Json]
 _ANY: Final = "wild"  # a key that stands for all that a person may choose
 _TEXTS: Final = (
     *("a", "1.0.0", "0644", "/a", "x86_64", "^1", "20 GiB", "a/b", "0" * 64, "sha256:" + "0" * 64, "semver"),
-    *("deb:a", "a | b", "2026.01.01", "ed25519:" + "0" * 64),
+    *("deb:a", "a | b", "2026.01.01", "ed25519:" + "0" * 64, "locked"),
     "cosmos-key-v1 ed25519 a WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY=",  # Ed25519's base point (RFC 8032 §5.1)
 )
 _TYPES: Final = {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}

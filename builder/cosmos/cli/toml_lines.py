@@ -1,7 +1,7 @@
 """The line of a TOML file that an error is about. The readers of TOML know only the key; people look for a line.
 
-The file is read once more after it was refused. `[a.b]`, `[[a]]` and `c = …` are found if each has a line of its own.
-What is written in another way, or twice, has no line.
+The file is read once more after it was refused, if the error does not carry what was read. `[a.b]`, `[[a]]` and
+`c = …` are found if each has a line of its own. What is written in another way, or twice, has no line.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def line_hint(error: CosmosError) -> str | None:
     if file.name in _WRITTEN_BY_COSMOS or not (isinstance(error, BadKey) or syntax):
         return None
     try:
-        lines = read_up_to(file, _MOST_BYTES).decode().split("\n")
+        document = read_up_to(file, _MOST_BYTES) if error.document is None else error.document
+        lines = document[:_MOST_BYTES].decode().split("\n")
     except (OSError, ValueError, CosmosError):
         return None
     if syntax:
@@ -76,7 +77,7 @@ def _dotted(name: str) -> str:
 
 
 def _shown(number: int, line: str) -> str:
-    """Return the sentence; a line that a terminal would not show as it is, or an empty one, is only numbered."""
-    if not line or not line.isprintable():
+    """Return the sentence. A line that a terminal would not show as it is, or with a password, is only numbered."""
+    if not line or not line.isprintable() or "password" in line:
         return f"mend line {number}"
     return f"mend line {number}: {line if len(line) <= _MOST_SHOWN else line[:_MOST_SHOWN] + '…'}"

@@ -13,6 +13,7 @@ from typing import Final
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER, TRUST_PATH, trust_bytes, trust_envelope
 from cosmos.digest import Digest
+from cosmos.errors import of_document
 from cosmos.folders import FileIn
 from cosmos.keyring.anchors import CHAIN
 from cosmos.keyring.state import STATE_MODE, SYSTEM_STATE_NAME, state_bytes
@@ -83,7 +84,8 @@ def system_trust(root: LiveRoot) -> SystemTrust:
     data, memory = trust_bytes(root), read_memory(root)
     if data is None:
         return SystemTrust(roots=NOTHING_PINNED, locked=None, memory=memory)
-    roots = verify_roots(data, _envelope(root, data), shown(TRUST_PATH))
+    with of_document(data):
+        roots = verify_roots(data, _envelope(root, data), shown(TRUST_PATH))
     if memory is not None:
         memory.with_trust(roots.version, Digest.of(data), shown(TRUST_PATH))
     return SystemTrust(roots=roots, locked=LockedTrust(version=roots.version, digest=Digest.of(data)), memory=memory)

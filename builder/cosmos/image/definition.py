@@ -23,6 +23,7 @@ from cosmos.model.template import Declarations
 from cosmos.reading import envelope_of, is_there, read_bounded
 from cosmos.records import dataclass
 from cosmos.tables import BadKey, Table
+from cosmos.trust.roots import TrustRoots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +90,7 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     with faults.noting():
         finish = _named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES)
     with faults.noting():
-        trust = _named(file.parent, image.trust, "trust")
+        trust = _trust(file.parent, image.trust)
     faults.demand_none()
     if given:
         data = _with_values(data, image, template, given)
@@ -139,7 +140,16 @@ def _with_values(data: bytes, image: Image, template: TemplateFiles, given: Give
 def read_lock(definition: Definition) -> tuple[Lock, bytes]:
     """Return the image's lock and its exact bytes; raises `NoSolution` if there is no lock, or `Malformed`."""
     data = read_lock_bytes(definition)
-    return Lock.parse(data, str(definition.lock_file)), data
+    return parsed_lock(definition, data), data
+
+
+def parsed_lock(definition: Definition, data: bytes) -> Lock:
+    """Return the image's lock, whose bytes are `data`. Raises `Malformed`, with the command that makes another one."""
+    try:
+        return Lock.parse(data, str(definition.lock_file))
+    except Malformed as error:
+        error.hint = error.hint or f"to choose and pin every star again: cosmos freeze {quoted(definition.folder)}"
+        raise
 
 
 def read_lock_bytes(definition: Definition) -> bytes:
@@ -171,6 +181,14 @@ def _constellation(file: Path) -> bytes:
             hint=f"write the file, or take it out of `constellations` in {IMAGE_FILE}",
         )
     return read_bounded(file)
+
+
+def _trust(folder: Path, name: str) -> bytes | None:
+    """Return the trust anchors that image.toml names. They are read: a system with damaged ones would refuse all."""
+    data = _named(folder, name, "trust")
+    if data is not None:
+        TrustRoots.parse(data, str(folder / name))
+    return data
 
 
 def _named(folder: Path, name: str, key: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes | None:

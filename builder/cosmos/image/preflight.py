@@ -10,7 +10,7 @@ from typing import Final
 from cosmos.canon import Json
 from cosmos.durable import demand_writable
 from cosmos.errors import Malformed, NoSolution, WorldFailed, quoted
-from cosmos.image.definition import Definition
+from cosmos.image.definition import Definition, parsed_lock
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import level_of
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
@@ -149,7 +149,7 @@ def fresh_lock(definition: Definition, data: bytes, world: World) -> tuple[Lock,
     Raises `NoSolution` if it no longer fits the image definition, does not answer its own wishes, or has a star
     `cosmos` that could not read the image's universe.
     """
-    lock = Lock.parse(data, str(definition.lock_file))
+    lock = parsed_lock(definition, data)
     stale = differences(lock, definition.image, definition.constellations, level_of(definition.outputs))
     if stale:
         raise NoSolution(

@@ -316,7 +316,8 @@ class Lock:
         table = Table.parse(data, source, max_bytes=MAX_LOCK_BYTES)
         lock_version = table.count("lock-version", least=1)
         if lock_version > LOCK_VERSION:
-            table.fail("lock-version", f"want at most {LOCK_VERSION}: this lock is for a newer cosmos")
+            newer = f"want at most {LOCK_VERSION}: this lock is for a newer cosmos"
+            table.fail("lock-version", newer, hint="use the cosmos that wrote it, or a newer one")
         lock = cls(
             request=Request.read(table.table("request")),
             build=BuildPins.read(table.table("build")),
@@ -356,16 +357,26 @@ def _check_references(lock: Lock, table: Table) -> None:
     galaxies = {galaxy.name: galaxy for galaxy in lock.galaxies}
     if len(galaxies) != len(lock.galaxies):
         table.fail("galaxy", "names one galaxy twice")
-    if lock.request.galaxies != {name: galaxy.url for name, galaxy in galaxies.items()}:
-        table.fail("request.galaxies", "want the names and addresses of the lock's galaxies")
-    for name in sorted(lock.downgraded.keys() - {star.name for star in lock.stars}):
-        table.fail(f"downgraded.{name}", "is not a star of this lock")
+    if [*lock.request.galaxies.items()] != [(name, galaxy.url) for name, galaxy in galaxies.items()]:
+        table.fail("request.galaxies", "want the names and addresses of the lock's galaxies, in their order")
+    _check_downgraded(lock, table)
     for place, star in enumerate(lock.stars):
         at = f"star[{place}]"
         if star.galaxy not in galaxies:
             table.fail(f"{at}.galaxy", f"{star.galaxy!r} is not among the lock's galaxies")
         if not star.signers and not galaxies[star.galaxy].allow_unsigned:
             table.fail(f"{at}.signers", f"{star.name} has no signer, and galaxy {star.galaxy} does not allow that")
+
+
+def _check_downgraded(lock: Lock, table: Table) -> None:
+    locked = {star.name for star in lock.stars}
+    for name, text in sorted(lock.downgraded.items()):
+        if name not in locked:
+            table.fail(f"downgraded.{name}", "is not a star of this lock")
+        try:
+            Version.guessed(text)  # the star may have changed its scheme: whether it is above cannot be said
+        except ValueError as error:
+            table.fail(f"downgraded.{name}", str(error))
 
 
 def _digest_or_none(text: str) -> Digest | None:

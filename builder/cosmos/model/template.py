@@ -54,6 +54,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal, Self, TypeAlias, TypeVar, cast
 
+from cosmos.errors import of_document
 from cosmos.records import dataclass
 from cosmos.tables import Table, read_whole
 from cosmos.treepath import TreePath
@@ -65,6 +66,8 @@ T = TypeVar("T")
 
 _VAR = re.compile(r"[a-z][a-z0-9_]*")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")  # what Debian's adduser takes
+_CRYPTED = re.compile(r"[$][!-9;-~]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}|[!*][!-9;-~]*")  # crypt(5); or nothing fits
+_UNHASHED = {"locked": "!", "empty": ""}
 _MODE = re.compile(r"[0-7]{3,4}")
 _MAX_ID = (1 << 31) - 1
 # What the files below root/ see besides the variables; no variable may hide one.
@@ -172,7 +175,6 @@ class User:
         group = table.read("group", _account)
         if group not in groups:
             table.fail("group", f"no [[group]] is called {group}")
-        password = table.read("password", _field)
         user = cls(
             name=table.read("name", _account),
             uid=table.count("uid", most=_MAX_ID),
@@ -180,7 +182,7 @@ class User:
             about=table.take_read("about", _field, ""),
             home=table.read("home", _field),
             shell=table.read("shell", _field),
-            password={"locked": "!", "empty": ""}.get(password, password),
+            password=table.read("password", _password),
         )
         table.end()
         return user
@@ -279,7 +281,8 @@ class Declarations:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the `template.toml` in `data`; raises `Malformed`."""
-        return read_whole(data, source, cls.read, {})
+        with of_document(data):
+            return read_whole(data, source, cls.read, {})
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -369,6 +372,13 @@ def _field(text: str) -> str:
     if ":" in text:
         raise ValueError(f"want no colon, which parts fields, got {text[:80]!r}")
     return _line(text)
+
+
+def _password(text: str) -> str:
+    """Return the field of /etc/shadow. A password in plain text would let nobody in, and anybody read it."""
+    if text not in _UNHASHED and not _CRYPTED.fullmatch(text):  # what it is, is not said: it may be a password
+        raise ValueError("want locked, empty or a crypt(5) hash, which `openssl passwd -6` makes")
+    return _UNHASHED.get(text, text)
 
 
 def _word(text: str) -> str:

@@ -13,7 +13,7 @@ The archive's bytes stay in the store. `staging.stage` reads them from there and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
@@ -38,6 +38,7 @@ from cosmos.trust.roots import TrustRoots
 from cosmos.trust.stars import VerifiedStatement, verify_statement
 
 T = TypeVar("T")
+_EDITED: Final = "was the lock edited or merged by hand? cosmos freeze IMAGE pins the galaxy's stars again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,12 +95,15 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> tu
     )
     if verified.index.seq != locked.seq:
         raise Refused(
-            f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}"
+            f"{locked.name}: {file.path}",
+            f"the lock names seq {locked.seq}, but the index has {verified.index.seq}",
+            hint=_EDITED,
         )
     if verified.index.version != locked.version:
         raise Refused(
             f"{locked.name}: {file.path}",
             f"the lock names version {locked.version}, but the index is {verified.index.version}",
+            hint=_EDITED,
         )
     return file, verified
 
@@ -242,7 +246,7 @@ def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Lis
     raise Refused(
         star.id,
         f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
-        hint="was the lock edited or merged by hand? cosmos freeze IMAGE pins the galaxy's stars again",
+        hint=_EDITED,
     )
 
 
@@ -267,7 +271,8 @@ def check_pins(star: LockedStar, statement: Statement) -> None:
     }
     for what, (locked, stated) in pins.items():
         if locked != stated:
-            raise Refused(star.id, f"the lock pins {what} {locked}, but its signed statement says {stated}")
+            said = f"the lock pins {what} {locked}, but its signed statement says {stated}"
+            raise Refused(star.id, said, hint=_EDITED)
     if star.facts is not None:
         _demand_same_facts(star.id, star.facts, Facts.of(statement.star))
 
@@ -276,7 +281,8 @@ def _demand_same_facts(star: str, locked: Facts, signed: Facts) -> None:
     said = signed.to_toml()
     for key, value in locked.to_toml().items():
         if value != said[key]:
-            raise Refused(star, f"the lock says that its {key} are {value}, but its signed statement says {said[key]}")
+            problem = f"the lock says that its {key} are {value}, but its signed statement says {said[key]}"
+            raise Refused(star, problem, hint=_EDITED)
 
 
 def _demand_signers(

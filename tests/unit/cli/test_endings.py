@@ -316,3 +316,35 @@ def test_too_little_memory_for_zstd_is_no_bug_of_ours_and_no_damaged_data(what: 
     )
     assert done.returncode == 5, done.stderr
     assert done.stderr.startswith("cosmos: error: cosmos: there is too little memory for this\ncosmos: hint: ")
+
+
+def test_ctrl_c_is_told_although_the_start_of_the_binary_let_the_kernel_handle_it() -> None:
+    text = """
+import os, signal, click
+from cosmos.cli.endings import run
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+@click.command()
+def wait() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+run(wait, "cosmos", [])
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=LONG_SECONDS)
+    assert (done.returncode, done.stderr.strip()) == (130, b"cosmos: error: interrupted")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("build --key", "cosmos build --help"),
+        ("build image --offline=yes", "cosmos build --help"),
+        ("freeze image --check --upgrade", "cosmos freeze --help"),
+        ("key new mine --role author --no-passphrase --passphrase-fd 0", "cosmos key new --help"),
+        ("stellar trust new --out", "cosmos stellar trust new --help"),
+        ("--offline=yes", "cosmos --help"),
+    ],
+)
+def test_whatever_is_wrong_with_the_words_the_help_of_that_command_is_the_hint(
+    words: str, hint: str, cosmos: Cosmos
+) -> None:
+    said = cosmos(*words.split()).fails(2).err.splitlines()
+    assert said[1:] == [f"cosmos: hint: {hint}"]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cosmos.cli.toml_lines import line_hint
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, of_document
 from cosmos.model.image import Image
+from cosmos.model.template import Declarations
 from cosmos.tables import BadKey, Table
 from fakes.programs import Cosmos
 
@@ -103,6 +104,34 @@ def test_no_line_is_told_of_what_cosmos_writes_or_of_what_is_not_there(tmp_path:
     assert line_hint(BadKey(str(tmp_path / "universe.lock.toml"), "a", "is wrong")) is None
     assert line_hint(BadKey(str(tmp_path / "none.toml"), "a", "is wrong")) is None
     assert line_hint(BadKey("star.toml", "a", "is wrong")) is None
+
+
+def test_of_a_system_below_root_its_own_line_is_shown_and_not_that_of_the_machine(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    """Its config.toml is named as /etc/cosmos/config.toml, which this machine may have as well."""
+    cosmos("init", "--root", tmp_path).ok()
+    file = tmp_path / "etc/cosmos/config.toml"
+    file.write_text("# ours\n[policy]\nsetuid = 3  # of this system\n")
+    said = cosmos("status", "--root", tmp_path).fails(2).err
+    assert "error: /etc/cosmos/config.toml: policy.setuid: want an array" in said
+    assert "hint: mend line 3: setuid = 3  # of this system" in said
+    file.write_text("galaxies\n")
+    assert "hint: mend line 1: galaxies" in cosmos("status", "--root", tmp_path).fails(2).err
+
+
+def test_a_document_that_was_read_is_not_read_again_from_where_its_path_leads(tmp_path: Path) -> None:
+    other = tmp_path / "x.toml"
+    other.write_text("a = 1\n")
+    with pytest.raises(Malformed) as caught, of_document(b"\na = 2\n"):
+        raise BadKey(str(other), "a", "is wrong")
+    assert line_hint(caught.value) == "mend line 2: a = 2"
+
+
+def test_the_line_of_a_template_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(Malformed) as caught:
+        Declarations.parse(b"merged-usr = 3\n", "template/template.toml")
+    assert line_hint(caught.value) == "mend line 1: merged-usr = 3"
 
 
 def test_a_line_that_a_terminal_would_obey_is_only_numbered(tmp_path: Path) -> None:

@@ -109,6 +109,23 @@ def test_every_file_that_is_missing_is_told_at_once(image: ImageFixture) -> None
     assert sum("is not there" in one for one in found) >= 4, found
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"), [("", "trust-version: missing"), ("trust-version = 1\n[roles]\n", "roles.root: missing")]
+)
+def test_trust_anchors_that_a_system_could_not_read_are_not_laid_into_its_image(
+    image: ImageFixture, cosmos: Cosmos, wrong: str, said: str
+) -> None:
+    file = image.folder / "image.toml"
+    file.write_text('trust = "trust.toml"\n' + file.read_text())
+    image.signers.write_trust(image.folder / "trust.toml")
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    (image.folder / "trust.toml").write_text(wrong)
+    for command in ("freeze", "build"):
+        refused = cosmos(command, image.folder, "--home", image.home).fails(2)
+        assert f"error: {image.folder}/trust.toml: {said}" in refused.err
+    assert not image.out.exists()
+
+
 def test_each_fault_has_its_line_and_its_hint_and_the_exit_code_is_2(image: ImageFixture, cosmos: Cosmos) -> None:
     (image.folder / "image.toml").write_text(WRONG)
     outcome = cosmos("freeze", image.folder, "--home", image.home, "--json").fails(2)

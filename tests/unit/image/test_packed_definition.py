@@ -8,10 +8,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from cosmos.errors import Malformed, Refused
 from cosmos.image.definition import Definition, read_definition
 from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition, unpack_definition
+from fakes.galaxies import make_signers
 
 IMAGE = """name = "small"
 version = "1.0.0"
@@ -35,7 +37,7 @@ def write(folder: Path, template: str, constellation: str) -> Definition:
         image / "image.toml": IMAGE.format(template=template, constellation=constellation),
         image / constellation: 'name = "tools"\nmembers = ["nano"]\n',
         image / "scripts" / "finish.lua": "function install() end\n",
-        image / ".." / "keys" / "trust.toml": "trust = 1\n",
+        image / ".." / "keys" / "trust.toml": tomli_w.dumps(make_signers().roots().to_toml()),
     }
     home = image / template if template.startswith(".") else folder / "our" / "rootfs-templates" / template
     files |= {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.cli.toml_lines import line_hint
 from cosmos.errors import Malformed
 from cosmos.image.template import read_template, render_template, stand_ins
 from cosmos.model.image import Image
@@ -359,6 +360,30 @@ def test_a_user_cannot_smuggle_a_second_account(folder: Path, field: str, smuggl
     group = '[[group]]\nname = "a"\ngid = 1\n'
     (folder / "template.toml").write_text(f'{DECLARED}\n{group}[[user]]\nuid = 1\ngroup = "a"\n{rows}')
     assert f"user[0].{field}: want" in str(problem(folder))
+
+
+@pytest.mark.parametrize("password", ["hunter2", "/etc/passwd", "", "$", "Locked", "$6$salt$ha:sh", "a b"])
+def test_a_password_that_is_no_hash_is_refused_and_not_shown(folder: Path, password: str) -> None:
+    """/etc/shadow would have it in plain text, and nobody could log in with it; with "", everybody could."""
+    write_password(folder, password)
+    error = problem(folder)
+    assert "user[0].password: want locked, empty or a crypt(5) hash" in str(error)
+    lines = (folder / "template.toml").read_text().splitlines()
+    assert line_hint(error) == f"mend line {len(lines)}"
+    assert error.also == ()
+
+
+@pytest.mark.parametrize(
+    "password", ["locked", "empty", "!", "*", "$6$salt$ha/sh.", "$y$j9T$a$b", "!$1$a$b", "abJnggxhB/yWI"]
+)
+def test_what_crypt_makes_is_a_password(folder: Path, password: str) -> None:
+    write_password(folder, password)
+    rendered(folder, hostname="x")
+
+
+def write_password(folder: Path, password: str) -> None:
+    user = f'name = "a"\nuid = 1\ngroup = "a"\nhome = "/"\nshell = "/bin/sh"\npassword = "{password}"\n'
+    (folder / "template.toml").write_text(f'{DECLARED}\n[[group]]\nname = "a"\ngid = 1\n[[user]]\n{user}')
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def locks(draw: Any) -> Lock:
         ),
         stars=stars,
         trust=LockedTrust(version=3, digest=draw(DIGESTS)),
-        downgraded=dict.fromkeys([star.name for star in stars[:1]], draw(TEXTS)),
+        downgraded=dict.fromkeys([star.name for star in stars[:1]], "999999:1"),
     )
 
 
