@@ -289,3 +289,36 @@ def test_a_lock_takes_no_stars_besides(init: Init, lock: Path, cosmos: Cosmos, t
     cosmos("install", "extra", "--locked", lock, "--root", other).fails(2)
     cosmos("install", "extra", "--from", tmp_path, "--root", other).fails(2)
     assert "vendored.json" in cosmos("install", "--locked", lock, "--from", tmp_path, "--root", other).fails(2).err
+
+
+def test_a_lock_from_a_system_with_another_order_of_galaxies_takes_no_name_from_the_first_one(
+    init: Init, galaxy: GalaxyFixture, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """Where the lock was made, core answers for app. Here it is the house's own galaxy, whose app is another one."""
+    own = make_galaxy(
+        tmp_path / "own", "own", (StarSpec("app", "9.0.0", {"usr/bin/app": b"own"}), StarSpec("mine")), galaxy.signers
+    )
+    index_by_stellar(own)
+    there, here = init("there"), init("here", None)
+    for root, names in ((there, ["own"]), (here, ["own", "core"])):
+        for name in names:
+            cosmos("add-galaxy", name, {"own": own, "core": galaxy}[name].path, "--root", root).ok()
+    cosmos("install", "app", "mine", "--root", there).ok()
+    cosmos("freeze", "--root", there).ok()
+    lock = there / "var/lib/cosmos/universe.lock.toml"
+    said = cosmos("install", "--locked", lock, "--root", here).fails(3).err
+    assert "app-2.0.0: is locked from galaxy core, but galaxy own comes first and answers for app" in said
+    assert "the order of galaxies in config.toml is another than where it was locked" in said
+    assert universe(here) == {}
+
+
+@pytest.mark.objective("SO-15")
+def test_a_lock_does_not_let_stars_be_unsigned_where_the_system_does_not(
+    init: Init, lock: Path, cosmos: Cosmos
+) -> None:
+    other = init("other")
+    lock.write_text(lock.read_text().replace("allow-unsigned = false", "allow-unsigned = true"))
+    said = cosmos("install", "--locked", lock, "--root", other).fails(4).err
+    assert "core: the lock lets its stars be unsigned, and config.toml does not" in said
+    assert "allow-unsigned = true under [galaxies] in /etc/cosmos/config.toml" in said
+    assert universe(other) == {}
