@@ -65,6 +65,9 @@ class Facts:
         """Return the facts in a row of a lock; every key must be present."""
         for key in ("needs", "provides", "conflicts", "stands-for"):
             table.need(key, list)
+        replaced = table.parsed_strings("stands-for", StarName.parse)
+        if len(set(replaced)) != len(replaced):
+            table.fail("stands-for", "names one twice")  # a set would hide it
         provides: dict[StarName, list[Version | None]] = {}
         for name, version in table.parsed_strings("provides", _provided):
             provides.setdefault(name, []).append(version)
@@ -73,7 +76,7 @@ class Facts:
             needs=table.parsed_strings("needs", parse_need),
             provides={name: tuple(versions) for name, versions in sorted(provides.items())},
             conflicts=table.parsed_strings("conflicts", Demand.parse),
-            replaces_whole=frozenset(table.parsed_strings("stands-for", StarName.parse)),
+            replaces_whole=frozenset(replaced),
         )
 
     def to_toml(self) -> dict[str, object]:

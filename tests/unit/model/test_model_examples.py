@@ -280,6 +280,13 @@ def test_a_lock_of_the_first_version_is_read_and_written_as_it_was(repo: Path) -
     assert lock.to_toml() == data
 
 
+def test_a_lock_that_says_twice_what_a_star_stands_for_is_malformed(repo: Path) -> None:
+    data = tomllib.loads(example(repo, "lock"))
+    data["star"][0]["stands-for"] = ["libc6", "libc6"]
+    with pytest.raises(Malformed, match=r"star\[0\]\.stands-for: names one twice"):
+        Lock.parse(tomli_w.dumps(data).encode(), "universe.lock.toml")
+
+
 def test_the_recipe_of_the_page_is_read_and_a_misspelt_key_of_one_is_named(repo: Path) -> None:
     page = (repo / "docs/formats/star.md").read_text()
     fences = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
