@@ -25,10 +25,11 @@ from cosmos.limits import MIB
 from cosmos.model.delta import DELTA_LENGTH_BYTES, DELTA_MAGIC
 from cosmos.model.names import KeyName
 from cosmos.model.reporter import Silent
-from cosmos.release.delta.applying import Signers, apply_delta
+from cosmos.release.delta.applying import apply_delta
 from cosmos.release.delta.delta_file import OpenDelta
 from cosmos.release.delta.old_release import OldRelease
 from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import ReleaseKeys
 from cosmos.trust.roles import DELTA_TYPE, IN_TOTO_TYPE
 from fakes.examples import tried
 from fakes.galaxies import StarSpec
@@ -61,7 +62,7 @@ def outcome(update: Update, delta: Path, out: Path, base: Path | None = None) ->
     try:
         opened = OpenDelta.open(delta, keys=[key], threshold=1)
         old = OldRelease.open(base or update.old, opened.head.old)
-        apply_delta(opened, old, out, Signers(keys=(key,), threshold=1), lambda _: None, Silent())
+        apply_delta(opened, old, out, ReleaseKeys(keys=(key,)), lambda _: None, Silent())
     except CosmosError as error:
         assert not out.exists()
         return error.exit_code

@@ -183,6 +183,24 @@ def test_two_snapshots_are_not_mixed(site: Site) -> None:
     assert "snapshot 6 of galaxy core does not list it as the lock pins it" in site.refused(site.build)
 
 
+@pytest.mark.objective("SO-12")
+def test_a_release_by_a_key_that_was_revoked_since_is_refused_by_every_command_with_the_key_named(site: Site) -> None:
+    site.verify().ok()
+    site.trust(revoke(site.image.signers["release"].public.id))
+    release, home, new = site.image.out, ("--home", site.image.home), site.image.folder / "new"
+    lock = site.image.folder / "universe.lock.toml"
+    for act in (
+        site.verify,
+        lambda: site.cosmos("rebuild", release, *home),
+        lambda: site.cosmos("bootstrap", "--root", new, "--lock", lock, "--release", release, *home),
+    ):
+        outcome = act().fails(4)
+        assert "RELEASE.json.dsse" in outcome.err
+        assert "is signed by test-release, whose key was revoked (stolen)" in outcome.err
+        assert "--key" not in outcome.err  # which would lead to the revoked key
+    assert not new.exists()
+
+
 @pytest.mark.objective("SO-10")
 def test_a_fast_forward_does_not_lock_the_operator_out(site: Site) -> None:
     thief_seq = (1 << 62) + 1

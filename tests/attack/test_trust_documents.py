@@ -23,7 +23,7 @@ from cosmos.trust.dsse import BadEnvelope, NotSigned, Signature, assemble, pae
 from cosmos.trust.floors import Floors
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.keys import PublicKey
-from cosmos.trust.releases import verify_release
+from cosmos.trust.releases import ReleaseKeys, verify_release
 from cosmos.trust.roles import GALAXY_TYPE, IN_TOTO_TYPE, STAR_TYPE, Role
 from cosmos.trust.roots import AuthorKey, Revoked, RoleKeys, TrustRoots
 from cosmos.trust.stars import VerifiedStatement, verify_statement
@@ -437,7 +437,7 @@ RELEASE = json.dumps({"_type": "https://in-toto.io/Statement/v1"}).encode()
 
 
 def judged_release(document: bytes, envelope: bytes | None, key: PublicKey = SHIP.public) -> tuple[str, ...]:
-    return verify_release(document, envelope, keys=[key], source="RELEASE.json").signers
+    return verify_release(document, envelope, ReleaseKeys(keys=(key,)), source="RELEASE.json").signers
 
 
 @pytest.mark.objective("SO-25")

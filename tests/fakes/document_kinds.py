@@ -61,7 +61,7 @@ from cosmos.trust.memory import Memory, Seen, SeenHead
 from cosmos.trust.merkle import Tree, leaf_hash, root_of
 from cosmos.trust.notes import Head as LogHead
 from cosmos.trust.notes import Note, NoteSignature, log_key_id
-from cosmos.trust.releases import verify_release
+from cosmos.trust.releases import ReleaseKeys, verify_release
 from cosmos.trust.roles import GALAXY_TYPE, IN_TOTO_TYPE, STAR_TYPE
 from cosmos.trust.roots import verify_roots
 from cosmos.trust.signing_request import OfferedSignature, SigningRequest
@@ -203,7 +203,7 @@ def _release() -> Release:
 
 def _judged_release(data: bytes) -> object:
     return verify_release(
-        _release().to_bytes(), data, keys=(HELD["release"].public,), threshold=1, source="RELEASE.json"
+        _release().to_bytes(), data, ReleaseKeys(keys=(HELD["release"].public,)), source="RELEASE.json"
     )
 
 

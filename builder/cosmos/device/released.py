@@ -48,6 +48,7 @@ from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.memory import Memory
+from cosmos.trust.releases import ReleaseKeys
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.verdicts import lock_problems
 
@@ -295,8 +296,8 @@ def open_any_release(
 
     Raises what `cosmos verify RELEASE` raises, and `Refused` if no key of a release's signer is known.
     """
-    keys, threshold = asked.keys, 1
-    if not keys:
+    signers = ReleaseKeys(keys=tuple(asked.keys))
+    if not asked.keys:
         if trust.locked is None:
             raise Refused(
                 shown(TRUST_PATH),
@@ -304,8 +305,8 @@ def open_any_release(
                 hint="name the public key that the release's maker gave you: --key PUB; "
                 f"or run: cosmos trust init FILE --sha256 DIGEST{root.option}",
             )
-        keys, threshold = trust.roots.keys("release"), trust.roots.threshold("release")
-    verdict = verify_release_folder(asked.folder, keys, threshold=threshold, reporter=reporter)
+        signers = ReleaseKeys.pinned(trust.roots)
+    verdict = verify_release_folder(asked.folder, signers, reporter=reporter)
     lock = lock_of(verdict)
     home = _SystemHome(root=root, store=store, pinned=trust.roots, remembering=remembering)
     untrusted: dict[StarName, str] = {}

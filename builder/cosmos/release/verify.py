@@ -30,8 +30,7 @@ from cosmos.resolve.locked import demand_right
 from cosmos.tables import uncollected
 from cosmos.tree.manifest import ManifestLine, content_root, manifest_lines
 from cosmos.treepath import TreePath
-from cosmos.trust.keys import PublicKey
-from cosmos.trust.releases import verify_release
+from cosmos.trust.releases import ReleaseKeys, verify_release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +60,7 @@ def demand_release(folder: Path) -> Path:
 
 
 def verify_release_folder(
-    folder: Path, keys: Iterable[PublicKey], *, threshold: int = 1, workers: int = 1, reporter: Reporter
+    folder: Path, signers: ReleaseKeys, *, workers: int = 1, reporter: Reporter
 ) -> ReleaseVerdict:
     """Return the verdict on the release in `folder`; raises `Refused`, `Differs`, `NoSolution` or `Malformed`.
 
@@ -69,13 +68,7 @@ def verify_release_folder(
     """
     document = demand_release(folder)
     data = read_bounded(document, MAX_RELEASE_BYTES)
-    signed = verify_release(
-        data,
-        read_envelope(document, MAX_SIGNED_BYTES),
-        keys=keys,
-        threshold=threshold,
-        source=str(document),
-    )
+    signed = verify_release(data, read_envelope(document, MAX_SIGNED_BYTES), signers, source=str(document))
     release = Release.parse(signed.payload, str(document))
     with uncollected():
         entries = demand_whole(folder, release, reporter, workers)

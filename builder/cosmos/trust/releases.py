@@ -7,36 +7,57 @@ signature under its key's own id. So no byte of a release can change without bei
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Self
 
 from cosmos.errors import Refused
 from cosmos.limits import MAX_DELTA_ENVELOPE_BYTES, MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
+from cosmos.records import dataclass
 from cosmos.trust.dsse import BadEnvelope, Envelope, VerifiedPayload, verify_envelope
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.payloads import Demand, verify_beside
+from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import DELTA_TYPE, IN_TOTO_TYPE
+from cosmos.trust.roots import TrustRoots
 
 _WHOSE_KEY: Final = "name the public key that the release's maker gave you: cosmos verify OUT --key PUB"
 _UNSIGNED: Final = "nobody signed it; its maker signs it with: cosmos build IMAGE --key RELEASE.key"
 
 
-def verify_release(
-    document: bytes, envelope: bytes | None, *, keys: Iterable[PublicKey], threshold: int = 1, source: str
-) -> VerifiedPayload:
-    """Return `document` and its signers if `threshold` distinct `keys` have signed it, or raise `Refused`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseKeys:
+    """The keys of which `threshold` must have signed a release, or a delta.
+
+    The keys `revoked` never count; a refusal names the one that signed.
+    """
+
+    keys: tuple[PublicKey, ...]
+    threshold: int = 1
+    revoked: tuple[tuple[PublicKey, Revoked], ...] = ()
+
+    @classmethod
+    def pinned(cls, roots: TrustRoots) -> Self:
+        """Return the release keys of the trust anchors."""
+        return cls(
+            keys=roots.keys("release"), threshold=roots.threshold("release"), revoked=roots.revoked_keys("release")
+        )
+
+
+def verify_release(document: bytes, envelope: bytes | None, signers: ReleaseKeys, *, source: str) -> VerifiedPayload:
+    """Return `document` and those who signed it, if enough of `signers` did, or raise `Refused`."""
     if len(document) > MAX_RELEASE_BYTES:
         raise Refused(source, f"has {len(document)} bytes, the limit is {MAX_RELEASE_BYTES}")
     demand = Demand(
         payload_type=IN_TOTO_TYPE,
-        keys=tuple(keys),
-        threshold=threshold,
+        keys=signers.keys,
+        threshold=signers.threshold,
+        revoked=signers.revoked,
         hint=_WHOSE_KEY if envelope is not None else _UNSIGNED,
         max_bytes=MAX_SIGNED_BYTES,
     )
-    signers = verify_beside(document, envelope, demand, source)
+    signed_by = verify_beside(document, envelope, demand, source)
     if envelope is not None:
-        _demand_our_form(envelope, signers, f"{source}.dsse")
-    return VerifiedPayload(payload=document, signers=signers)
+        _demand_our_form(envelope, signed_by, f"{source}.dsse")
+    return VerifiedPayload(payload=document, signers=signed_by)
 
 
 def verify_delta(envelope: bytes, *, keys: Iterable[PublicKey], threshold: int = 1, source: str) -> VerifiedPayload:

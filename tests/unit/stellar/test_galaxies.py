@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -286,6 +288,48 @@ def test_an_archive_under_another_name_than_its_own_is_malformed(
     built().write(galaxy.packages).rename(galaxy.packages / "hello-2.0.0.tar.zst")
     with pytest.raises(Malformed, match=r"its star\.toml says hello-1\.0\.0"):
         indexed(galaxy)
+
+
+def test_two_statements_of_one_star_are_refused_with_both_names(
+    galaxy: GalaxyFolder, make_folder: Make, workshop: Workshop
+) -> None:
+    """An archive may be called with the machine that it is for, or without: two files then say the same star."""
+    recipe = RECIPE.format("hello", "1.0.0") + 'arch = "x86_64"\n'
+    star = build_star(make_folder(recipe, {"files/usr/x": "x"}, name="hello"), workshop)
+    archive = star.write(galaxy.packages)
+    indexed(galaxy)
+    before = galaxy.index_file.read_bytes()
+    shutil.copy2(archive, archive.with_name("hello-1.0.0.tar.zst"))
+    with pytest.raises(Refused, match="states the same star: remove one of the two") as refused:
+        indexed(galaxy)
+    named = {Path(refused.value.where).name, Path(refused.value.problem.split(" ")[0]).name}
+    assert named == {"hello-1.0.0.toml", "hello-1.0.0-x86_64.toml"}
+    assert galaxy.index_file.read_bytes() == before
+
+
+def test_what_is_no_archive_of_a_star_is_named(galaxy: GalaxyFolder, tmp_path: Path) -> None:
+    with pytest.raises(Malformed, match=r"want a name that ends in .tar.zst or .tar.gz, got hello.zip"):
+        index_galaxy_module.state_archive(tmp_path / "hello.zip", GalaxyName("core"), 1)
+    bare = galaxy.root / "packages" / "hello-1.0.0.tar.gz"
+    bare.parent.mkdir(exist_ok=True)
+    with tarfile.open(bare, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("usr/x"))
+    with pytest.raises(Malformed, match=r"hello-1.0.0.tar.gz: has no star.toml, so its name and version are unknown"):
+        indexed(galaxy)
+
+
+def test_an_archive_that_the_index_lists_and_that_is_gone_is_not_signed(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    add_star(galaxy, built(), ())
+    indexed(galaxy)
+    (archive,) = (galaxy.root / "packages").iterdir()
+    archive.unlink()
+    with pytest.raises(Refused, match="is not there, but the index lists it") as refused:
+        sign_galaxy(galaxy, authors=[], galaxies=[key("galaxy")], reporter=Remembering())
+    assert refused.value.where == str(archive)
+    assert "stellar index-galaxy" in (refused.value.hint or "")
+    assert not envelope_of(galaxy.index_file).exists()
 
 
 def test_documents_are_signed_by_the_role_that_signs_them(

@@ -35,6 +35,7 @@ from cosmos.model.powers import Powers
 from cosmos.model.reporter import counted
 from cosmos.reading import read_bounded
 from cosmos.release.verify import verify_release_folder
+from cosmos.trust.releases import ReleaseKeys
 
 _PREFIX = "cosmos-bootstrap-"
 
@@ -91,11 +92,9 @@ def bootstrap_command(
 
 def _content_root(release: Path, key_files: tuple[Path, ...], world: Home) -> Digest:
     """Return the content root that a signed release names. Raises `Refused` if it is not as it was signed."""
-    keys = [shown_public_key(file) for file in key_files]
-    threshold = 1
-    if not keys:
-        keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
-    return verify_release_folder(release, keys, threshold=threshold, reporter=world.reporter).content_root
+    keys = tuple(shown_public_key(file) for file in key_files)
+    signers = ReleaseKeys(keys=keys) if keys else ReleaseKeys.pinned(world.pinned)
+    return verify_release_folder(release, signers, reporter=world.reporter).content_root
 
 
 @contextlib.contextmanager

@@ -50,11 +50,12 @@ def write_page(wishes: Wishes, answer: Answer) -> None:
     from cosmos.release.report.from_folder import facts_of
     from cosmos.release.report.page import page
     from cosmos.release.verify import verify_release_folder
+    from cosmos.trust.releases import ReleaseKeys
 
     ended, reporter = surroundings().now(), surroundings().reporter(quiet=True)
     key = wishes.key
-    keys = [] if key is None or isinstance(key, str) else [key.public]
-    verdict = verify_release_folder(answer.folder, keys, reporter=reporter) if keys else None
+    keys = () if key is None or isinstance(key, str) else (key.public,)
+    verdict = verify_release_folder(answer.folder, ReleaseKeys(keys=keys), reporter=reporter) if keys else None
     facts = facts_of(answer.folder, verdict, reporter)
     course = course_of(answer.steps, ended, answer.made, facts.lock)
     links = beside(wishes.report, answer.folder, "cosmos report -o")

@@ -37,6 +37,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.release.attest import attest_rebuild, attest_unlike, demand_attester
 from cosmos.trust.badges import Mismatch
 from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import ReleaseKeys
 
 _SHOWN_PATHS = 20  # of one trial; --json has them all
 _NOT_ATTESTED = "nothing: a rebuild could not be made"
@@ -146,17 +147,17 @@ def _mismatch(found: Rebuilt) -> Mismatch:
 
 def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
     """Return the release, its signature checked by `keys`, or by the pinned ones."""
-    threshold = 1
+    signers = ReleaseKeys(keys=tuple(keys))
     if not keys and home_anchor(world.home).exists():
-        keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
+        signers = ReleaseKeys.pinned(world.pinned)
     folder = release if (release / RELEASE_ENVELOPE).is_file() else release / "out"
-    if not keys and (folder / RELEASE_ENVELOPE).is_file():
+    if not signers.keys and not signers.revoked and (folder / RELEASE_ENVELOPE).is_file():
         raise Refused(
             str(folder),
             "is signed, and no key is pinned that could judge the signature",
             hint=f"cosmos rebuild {quoted(release)} --key SIGNER.pub",
         )
-    return judged_original(release, keys, threshold, world.reporter)
+    return judged_original(release, signers, world.reporter)
 
 
 def _rebuilder() -> Rebuilder:

@@ -14,10 +14,11 @@ from cosmos.cli.trust_words import shown_public_key
 from cosmos.device.releases import SystemJudge
 from cosmos.device.root import LiveRoot
 from cosmos.records import dataclass
-from cosmos.release.delta.applying import Judge, Signers
+from cosmos.release.delta.applying import Judge
 from cosmos.release.verdicts import Home, judge_release
 from cosmos.release.verify import ReleaseVerdict
 from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import ReleaseKeys
 
 judge_root_option = click.option(
     "--root", "judge_root", type=EXISTING_FOLDER, metavar="ROOT",
@@ -36,7 +37,7 @@ class Judged:
 
 
 @contextmanager
-def signers_and_judge(by: Judged, near: Path, *, quiet: bool) -> Iterator[tuple[Signers, Judge]]:
+def signers_and_judge(by: Judged, near: Path, *, quiet: bool) -> Iterator[tuple[ReleaseKeys, Judge]]:
     """Give the keys that count, and the judge: the named keys, and a home or a system whose memory counts, too.
 
     Without any of these, it is the nearest home. Raises `UsageError` for a home and a system together.
@@ -49,17 +50,14 @@ def signers_and_judge(by: Judged, near: Path, *, quiet: bool) -> Iterator[tuple[
             system = SystemJudge(root)
             yield _signers(keys, system), _judge(system, by)
     elif by.home is None and keys:
-        yield Signers(keys=keys, threshold=1), _accept
+        yield ReleaseKeys(keys=keys), _accept
     else:
         world = world_at(by.home, near, offline=True, quiet=quiet)
         yield _signers(keys, world), _judge(world, by)
 
 
-def _signers(keys: tuple[PublicKey, ...], home: Home) -> Signers:
-    if keys:
-        return Signers(keys=keys, threshold=1)
-    pinned = home.pinned
-    return Signers(keys=tuple(pinned.keys("release")), threshold=pinned.threshold("release"))
+def _signers(keys: tuple[PublicKey, ...], home: Home) -> ReleaseKeys:
+    return ReleaseKeys(keys=keys) if keys else ReleaseKeys.pinned(home.pinned)
 
 
 def _judge(home: Home, by: Judged) -> Judge:

@@ -22,6 +22,7 @@ from cosmos.release.report.facts import Facts
 from cosmos.release.report.from_folder import demand_files, facts_of, read_release
 from cosmos.release.report.page import page, page_name
 from cosmos.release.verify import verify_release_folder
+from cosmos.trust.releases import ReleaseKeys
 
 
 @click.command()
@@ -43,8 +44,8 @@ def report(
     """
     reporter = surroundings().reporter(quiet=as_json)
     folder = _folder(release)
-    keys = [shown_public_key(file) for file in key_files]
-    verdict = verify_release_folder(folder, keys, reporter=reporter) if keys else None
+    keys = tuple(shown_public_key(file) for file in key_files)
+    verdict = verify_release_folder(folder, ReleaseKeys(keys=keys), reporter=reporter) if keys else None
     facts = facts_of(folder, verdict, reporter)
     changes = None if against is None else _changes(_folder(against), folder, facts, reporter)
     file = output or Path(page_name(facts))

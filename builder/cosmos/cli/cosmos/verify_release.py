@@ -11,7 +11,7 @@ from cosmos.canon import Json
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.release.verify import ReleaseVerdict, demand_release, verify_release_folder
-from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import ReleaseKeys
 
 if TYPE_CHECKING:
     from cosmos.image.home import Home
@@ -30,13 +30,11 @@ def verify_release(
     as_json: bool,
 ) -> None:
     """Check the release in `path`, and say what was found. Raises what the verification raises."""
-    keys = [shown_public_key(file) for file in key_files]
+    keys = tuple(shown_public_key(file) for file in key_files)
     demand_release(path)  # before the trust anchors: a wrong folder is the likelier mistake
     world = _world(home, path, as_json) if home is not None or not keys else None
-    threshold = 1
-    if world is not None and not keys:
-        keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
-    verdict = _verified(path, keys, threshold, as_json)
+    signers = ReleaseKeys(keys=keys) if keys or world is None else ReleaseKeys.pinned(world.pinned)
+    verdict = _verified(path, signers, as_json)
     judged = None if world is None else _judged(verdict, world, accept_revoked)
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
@@ -59,9 +57,9 @@ def _judged(verdict: ReleaseVerdict, world: Home, accept_revoked: Iterable[str])
     return judge_release(verdict, world, frozenset(accept_revoked))
 
 
-def _verified(path: Path, keys: Iterable[PublicKey], threshold: int, as_json: bool) -> ReleaseVerdict:
+def _verified(path: Path, signers: ReleaseKeys, as_json: bool) -> ReleaseVerdict:
     reporter, workers = surroundings().reporter(quiet=as_json), len(os.sched_getaffinity(0))
-    return verify_release_folder(path, keys, threshold=threshold, workers=workers, reporter=reporter)
+    return verify_release_folder(path, signers, workers=workers, reporter=reporter)
 
 
 def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:

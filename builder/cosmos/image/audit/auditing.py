@@ -53,6 +53,7 @@ from cosmos.release.verify import verify_release_folder
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.transport.opening import galaxy_folder, is_network
 from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import ReleaseKeys
 
 _GALAXIES: Final = "galaxies"
 _HOME: Final = "home"
@@ -326,11 +327,12 @@ def _changes_of(file: Path, data: bytes) -> list[Change]:
 
 def _release_outcomes(release: Path, keys: list[PublicKey], copy: Path) -> Iterator[Outcome]:
     """Yield what `cosmos verify` finds when a file of the release is changed, left out or added."""
-    verify_release_folder(release, keys, reporter=Silent())  # so that an error names it, and not the copy
+    signers = ReleaseKeys(keys=tuple(keys))
+    verify_release_folder(release, signers, reporter=Silent())  # so that an error names it, and not the copy
     shutil.copytree(release, copy, copy_function=_link)
 
     def verified() -> Became:
-        verify_release_folder(copy, keys, reporter=Silent())
+        verify_release_folder(copy, signers, reporter=Silent())
         return "the same"
 
     for file in sorted(copy.iterdir()):

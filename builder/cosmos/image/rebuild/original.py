@@ -6,7 +6,7 @@ a file is not the one that was signed. Only a whole release is rebuilt, so that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -26,8 +26,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.reading import envelope_of, read_bounded, read_envelope
 from cosmos.records import dataclass
 from cosmos.release.verify import file_differences
-from cosmos.trust.keys import PublicKey
-from cosmos.trust.releases import verify_release
+from cosmos.trust.releases import ReleaseKeys, verify_release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +75,7 @@ class Original:
         return Malformed(str(self.folder / RELEASE_FILE), f"externalParameters.{key}: {problem}")
 
 
-def judged_original(folder: Path, keys: Iterable[PublicKey], threshold: int, reporter: Reporter) -> Original:
+def judged_original(folder: Path, signers: ReleaseKeys, reporter: Reporter) -> Original:
     """Return the release in `folder` (or in its `out/`), its signature and its files checked.
 
     An unsigned release is taken with a warning. Raises `Malformed` if there is no release, `Refused` if it is not as it
@@ -89,11 +88,11 @@ def judged_original(folder: Path, keys: Iterable[PublicKey], threshold: int, rep
             str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
         )
     data, envelope = read_bounded(document, MAX_RELEASE_BYTES), read_envelope(document, MAX_SIGNED_BYTES)
-    signers: tuple[str, ...] = ()
+    signed_by: tuple[str, ...] = ()
     if envelope is None:
         reporter.warn(f"{folder}: is not signed, so nobody vouches for it; it is compared all the same")
     else:
-        signers = verify_release(data, envelope, keys=keys, threshold=threshold, source=str(document)).signers
+        signed_by = verify_release(data, envelope, signers, source=str(document)).signers
     release = Release.parse(data, str(document))
     found = list(file_differences(folder, release, reporter))
     if found:
@@ -102,7 +101,7 @@ def judged_original(folder: Path, keys: Iterable[PublicKey], threshold: int, rep
             f"was changed after it was built: {'; '.join(found[:5])}",
             hint="this says nothing about the build: get the release again from its maker",
         )
-    return Original(folder=folder, release=release, signers=signers)
+    return Original(folder=folder, release=release, signers=signed_by)
 
 
 def lay_out(original: Original, folder: Path) -> Path:

@@ -50,8 +50,7 @@ from cosmos.release.draft import FolderDraft, demand_replaceable, draft_beside
 from cosmos.release.verify import ReleaseVerdict
 from cosmos.resolve.locked import demand_right
 from cosmos.trust.dsse import Signature, assemble
-from cosmos.trust.keys import PublicKey
-from cosmos.trust.releases import verify_release
+from cosmos.trust.releases import ReleaseKeys, verify_release
 
 Judge: TypeAlias = Callable[[ReleaseVerdict], None]
 """Judges a release that is complete and verified, before it takes its place. It raises to refuse it."""
@@ -71,14 +70,6 @@ class Base(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signers:
-    """The keys of which `threshold` must have signed, for the delta and for the release."""
-
-    keys: tuple[PublicKey, ...]
-    threshold: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class MadeRelease:
     """A release that was made and published. `changed` is false if it was there before."""
 
@@ -87,7 +78,7 @@ class MadeRelease:
 
 
 def apply_delta(
-    delta: OpenDelta, base: Base, out: Path, signers: Signers, judge: Judge, reporter: Reporter
+    delta: OpenDelta, base: Base, out: Path, signers: ReleaseKeys, judge: Judge, reporter: Reporter
 ) -> MadeRelease:
     """Make the delta's release in the folder `out`. After an error `out` is as it was.
 
@@ -117,15 +108,14 @@ class SignedRelease:
     content_root: Digest
 
 
-def signed_release(documents: Mapping[str, bytes], signers: Signers, source: str) -> SignedRelease:
+def signed_release(documents: Mapping[str, bytes], signers: ReleaseKeys, source: str) -> SignedRelease:
     """Return the release that `documents` describe. Raises `Refused` and `Malformed`."""
     if RELEASE_FILE not in documents:
         raise Malformed(source, f"brings no {RELEASE_FILE}")
     verified = verify_release(
         documents[RELEASE_FILE],
         documents.get(RELEASE_ENVELOPE),
-        keys=signers.keys,
-        threshold=signers.threshold,
+        signers,
         source=f"{source}: {RELEASE_FILE}",
     )
     release = Release.parse(verified.payload, f"{source}: {RELEASE_FILE}")

@@ -34,7 +34,6 @@ from cosmos.records import dataclass
 from cosmos.release.delta.applying import (
     Judge,
     MadeRelease,
-    Signers,
     publish,
     signed_release,
     write_files,
@@ -47,6 +46,7 @@ from cosmos.release.draft import demand_replaceable, draft_beside
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.network import Network
+from cosmos.trust.releases import ReleaseKeys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +100,7 @@ class AtHand:
 
 
 def fetch_release(
-    url: str, have: Iterable[Path], out: Path, signers: Signers, judge: Judge, network: Network, reporter: Reporter
+    url: str, have: Iterable[Path], out: Path, signers: ReleaseKeys, judge: Judge, network: Network, reporter: Reporter
 ) -> Fetched:
     """Make the release at `url` in the folder `out`; after an error it is as it was. Raises as `apply_delta` does."""
     demand_replaceable(out)
