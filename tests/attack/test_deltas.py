@@ -191,6 +191,18 @@ def test_a_signed_head_that_lies_makes_nothing(update: Update, delta: Path, tmp_
     assert code in (2, 4, 5, 7) and (code == 5) == (lie == "another zstd"), code
 
 
+def test_a_patch_in_a_delta_has_so_many_bytes_and_no_more(
+    update: Update, delta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cosmos.release.delta import applying
+
+    largest = max(layer["bytes"] for layer in parts(delta)[0]["layers"] if "reference" in layer)
+    monkeypatch.setattr(applying, "MAX_PATCHED_BYTES", largest - 1)
+    assert outcome(update, delta, tmp_path / "new") == 4
+    monkeypatch.setattr(applying, "MAX_PATCHED_BYTES", largest)
+    assert outcome(update, delta, tmp_path / "new") == 0
+
+
 @pytest.mark.objective("SO-28")
 def test_a_wrong_or_damaged_base_is_told_and_changes_nothing(
     update: Update, delta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

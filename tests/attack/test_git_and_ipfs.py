@@ -231,6 +231,33 @@ def test_a_commit_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, l
     assert carrier(url, tmp_path).read("a", max_bytes=1 << 20) == b"x" * 20_000
 
 
+STRANGE_GITS = {
+    "lists files in another form": ("ls-tree", "s/ blob / blub blob /", Refused, "git lists its files in a form that"),
+    "hands out another object": ("cat-file --batch", "1s/blob/tree/", WorldFailed, "git does not hand out meta.toml"),
+    "hands out too little": ("cat-file --batch", "$d", WorldFailed, "git does not hand out all of meta.toml"),
+    "hands out too much": ("cat-file --batch", "$s/$/more/", WorldFailed, "git does not hand out all of meta.toml"),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE_GITS)
+def test_what_a_strange_git_hands_out_is_not_taken(tmp_path: Path, strange: str) -> None:
+    words, change, error, said = STRANGE_GITS[strange]
+    repo, programs = tmp_path / "repo", tmp_path / "programs"
+    commit = repository(repo, {"meta.toml": b"1\n2\n"})
+    programs.mkdir()
+    (programs / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in *" {words}"*) {shutil.which("git")} "$@" | sed -z \'{change}\' ;;\n'.replace(
+            "sed -z", "sed -z" if words == "ls-tree" else "sed"
+        )
+        + f'*) exec {shutil.which("git")} "$@" ;;\nesac\n'
+    )
+    (programs / "git").chmod(0o755)
+    network = Network(programs={"PATH": str(programs)})
+    with pytest.raises(error, match=said):
+        carrier(f"git+file://{repo}@{commit}", tmp_path, network).read("meta.toml", max_bytes=9)
+    assert carrier(f"git+file://{repo}@{commit}", tmp_path).read("meta.toml", max_bytes=9) == b"1\n2\n"
+
+
 def test_a_commit_that_is_not_there_and_a_machine_without_git_are_called_so(tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     commit = repository(repo, {"meta.toml": b"1"})

@@ -285,6 +285,7 @@ def test_what_only_says_that_it_is_a_page_is_the_file(tmp_path: Path, body: byte
         CHUNKED + b"5_0\r\nhello\r\n0\r\n\r\n",
         CHUNKED + b"f" * 16 + b"\r\nhello\r\n0\r\n\r\n",
         CHUNKED + b"4\r\nhello\r\n0\r\n\r\n",
+        CHUNKED + b"4\r\nhello\n0\r\n\r\n",
         CHUNKED + b"\r\n\r\n",
     ],
 )

@@ -156,3 +156,44 @@ def test_a_signed_manifest_that_is_not_the_content_root_is_found(tmp_path: Path,
     signed_again(image, manifest, contentRoot=Digest.of(manifest))
     failed = cosmos("verify", image.out, "--key", image.public_key).fails(7)
     assert "is not as manifest.txt lists it" in failed.err
+
+
+def signed_without(image: ImageFixture, name: str) -> None:
+    """Take a file out of a release, and sign the release as if it never had one."""
+    (image.out / name).unlink()
+    release = Release.parse((image.out / "RELEASE.json").read_bytes(), "RELEASE.json")
+    data = replace(release, subjects=tuple(one for one in release.subjects if one.name != name)).to_bytes()
+    (image.out / "RELEASE.json").write_bytes(data)
+    (image.out / "RELEASE.json.dsse").write_bytes(image.signers["release"].sign(IN_TOTO_TYPE, data))
+
+
+@pytest.mark.parametrize("name", ["manifest.txt", "universe.lock.toml"])
+def test_a_signed_release_that_names_no_manifest_or_no_lock_is_malformed(
+    tmp_path: Path, cosmos: Cosmos, name: str
+) -> None:
+    image = make_image(tmp_path)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    signed_without(image, name)
+    failed = cosmos("verify", image.out, "--key", image.public_key).fails(2)
+    assert f"{image.out}/RELEASE.json: names no {name}\n" in failed.err
+    assert "hint: build the image again with this cosmos" in failed.err
+
+
+def test_a_signed_release_has_a_content_root_and_a_manifest_within_the_limit(
+    tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image(tmp_path)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    manifest = (image.out / "manifest.txt").read_bytes()
+    monkeypatch.setattr("cosmos.release.verify.MAX_MANIFEST_BYTES", len(manifest))
+    cosmos("verify", image.out, "--key", image.public_key).ok()
+    monkeypatch.setattr("cosmos.release.verify.MAX_MANIFEST_BYTES", len(manifest) - 1)
+    failed = cosmos("verify", image.out, "--key", image.public_key).fails(2)
+    assert f"manifest.txt: has {len(manifest)} bytes, the limit is {len(manifest) - 1}" in failed.err
+    monkeypatch.undo()
+    signed_again(image, manifest, contentRoot="sha256:0")
+    failed = cosmos("verify", image.out, "--key", image.public_key).fails(2)
+    assert f"{image.out}/RELEASE.json: internalParameters.contentRoot: " in failed.err
+    assert "hint: build the image again with this cosmos" in failed.err

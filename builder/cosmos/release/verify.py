@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Malformed
@@ -31,6 +32,8 @@ from cosmos.tables import uncollected
 from cosmos.tree.manifest import ManifestLine, content_root, manifest_lines
 from cosmos.treepath import TreePath
 from cosmos.trust.releases import ReleaseKeys, verify_release
+
+_BUILD_AGAIN: Final = "build the image again with this cosmos"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +76,9 @@ def verify_release_folder(
     with uncollected():
         entries = demand_whole(folder, release, reporter, workers)
         lock = folder / LOCK_FILE
+        _demand_named(release, lock)
         demand_right(Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock)), lock)
-    root = _content_root(release)
+    root = _content_root(release, folder)
     return ReleaseVerdict(
         folder=folder,
         release=release,
@@ -143,7 +147,8 @@ def _content_differences(folder: Path, release: Release, workers: int, reporter:
     The digests of the files cannot show these. An image whose lines have the content root has the manifest's lines, so
     the manifest is not read again. Else it is read line by line, because it may have 5 million lines.
     """
-    root, file = _content_root(release), folder / MANIFEST_FILE
+    root, file = _content_root(release, folder), folder / MANIFEST_FILE
+    _demand_named(release, file)
     if file.stat().st_size > MAX_MANIFEST_BYTES:
         raise Malformed(str(file), f"has {file.stat().st_size} bytes, the limit is {MAX_MANIFEST_BYTES}")
     with open_plain(file) as stream:
@@ -168,6 +173,12 @@ def _content_differences(folder: Path, release: Release, workers: int, reporter:
     return entries, found
 
 
+def _demand_named(release: Release, file: Path) -> None:
+    """Raise `Malformed` unless the release names this file of its folder, as every release does."""
+    if all(subject.name != file.name for subject in release.subjects):
+        raise Malformed(str(file.parent / RELEASE_FILE), f"names no {file.name}", hint=_BUILD_AGAIN)
+
+
 def _images(release: Release) -> list[Subject]:
     """Return the files of the release whose entries can be compared with the manifest."""
     return [subject for subject in release.subjects if subject.name.endswith(IMAGE_SUFFIX)]
@@ -188,9 +199,10 @@ def _unlike(lines: Iterable[ManifestLine], manifest: Path) -> list[TreePath]:
     return sorted([*unlike, *held])
 
 
-def _content_root(release: Release) -> Digest:
+def _content_root(release: Release, folder: Path) -> Digest:
     text = release.internal.get("contentRoot")
     try:
         return Digest.parse(text if isinstance(text, str) else "")
     except ValueError as error:
-        raise Malformed(RELEASE_FILE, f"internalParameters.contentRoot: {error}") from error
+        source = str(folder / RELEASE_FILE)
+        raise Malformed(source, f"internalParameters.contentRoot: {error}", hint=_BUILD_AGAIN) from error

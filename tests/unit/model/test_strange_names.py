@@ -56,3 +56,38 @@ def test_a_key_of_settings_memory_or_trust_that_is_no_name_is_refused(
 ) -> None:
     with pytest.raises(Malformed, match=r"^doc: "):
         parse(text.replace("NAME", name).encode(), "doc")
+
+
+def of_page(repo: Path, page: str) -> str:
+    """Return the first example of a document on its page."""
+    found = re.search(r"^```toml\n(.*?)^```$", (repo / f"docs/formats/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def alternatives(count: int) -> str:
+    return " | ".join(f"a{number}" for number in range(count))
+
+
+def with_needs(page: str, key: str, value: str) -> bytes:
+    """Return a star's document whose list `key` holds `value` alone."""
+    kept = "".join(line for line in page.splitlines(keepends=True) if not line.startswith(f"{key} = "))
+    top, table, below = kept.partition("\n[")
+    return f'{top}\n{key} = ["{value}"]{table}{below}'.encode()
+
+
+def test_a_star_s_need_has_so_many_alternatives_and_no_more(repo: Path) -> None:
+    page = of_page(repo, "star")
+    assert len(Star.parse(with_needs(page, "any-of", alternatives(64)), "doc").any_of[0]) == 64
+    with pytest.raises(Malformed, match=r"^doc: any-of\[0\]: want at most 64 alternatives, got 65"):
+        Star.parse(with_needs(page, "any-of", alternatives(65)), "doc")
+
+
+def test_a_name_that_a_locked_star_provides_has_a_version_of_a_known_scheme(repo: Path) -> None:
+    page = of_page(repo, "lock")
+    text, count = re.subn(r"(?m)^provides = \[.*\]$", 'provides = ["mta SCHEME 1.0-1"]', page, count=1)
+    assert count == 1
+    assert Lock.parse(text.replace("SCHEME", "debian").encode(), "doc")
+    problem = r"^doc: star\[\d\]\.provides\[0\]: want NAME, or NAME SCHEME VERSION, got 'mta rpm 1.0-1'"
+    with pytest.raises(Malformed, match=problem):
+        Lock.parse(text.replace("SCHEME", "rpm").encode(), "doc")

@@ -146,6 +146,79 @@ def test_what_a_template_may_not_do_is_told_with_its_line(template, problem):
     assert as_rootfs(template).startswith(f"main:{problem}")
 
 
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{ l|select('nope')|list }}", "no test is called 'nope'"),
+        ("{{ nope is divisibleby 2 }}", "'nope' is undefined"),
+        ("{{ a is divisibleby 0 }}", "nothing is divisible by zero"),
+        ("{{ s|center(m) }}", "a width is a whole number, not a mapping"),
+        ("{{ l|batch(0) }}", "a batch is 1 or more, not 0"),
+        ("{{ s|dictsort }}", "wants a mapping, not text"),
+        ("{{ 1 in 2 }}", "a whole number cannot be in a whole number"),
+        ("{{ l['a':] }}", "a slice goes from one whole number to another, not to text"),
+        ("{{ l[:t] }}", "a slice goes from one whole number to another, not to a boolean"),
+        ("{{ l[::0] }}", "slice step cannot be zero"),
+        ("{{ s|replace('a', new='b', new='c') }}", "an argument is named twice"),
+        ("{{ s * 1.5 }}", "text * a fraction is nothing"),
+        ("{{ t * l }}", "a boolean * a list is nothing"),
+        ("{{ namespace(1) }}", "namespace() takes a mapping, or names"),
+        ("{{ namespace(m, m) }}", "namespace() takes a mapping, or names"),
+        ("{{ range() }}", "range() takes one, two or three whole numbers"),
+        ("{{ range(1, 2, 3, 4) }}", "range() takes one, two or three whole numbers"),
+        ("{{ range(t) }}", "range() takes one, two or three whole numbers"),
+        ("{{ range(1, 2, 0) }}", "range() arg 3 must not be zero"),
+        ("{{ l|map('nope')|list }}", "no filter is called 'nope'"),
+        ("{{ l|map }}", "map wants the name of a filter, or attribute="),
+        ("{{ m|dictsort(by='x') }}", 'dictsort sorts by="key" or by="value"'),
+        ("{{ 3|length }}", "a whole number has no length"),
+        ("{{ [m]|unique|list }}", "unique compares text and numbers, not a mapping"),
+        ("{% set x, y = l %}", "2 names cannot take 3 values"),
+        ("{% for x, y in [[1]] %}{% endfor %}", "2 names cannot take 1 values"),
+        ("{% macro q(x) %}{% endmacro %}{{ q(1, 2) }}", "q takes 1 values, not 2"),
+        ("{% macro q(x) %}{% endmacro %}{{ q(y=2) }}", "q takes no y, or takes it once"),
+        ("{% macro q(x) %}{% endmacro %}{{ q(1, x=2) }}", "q takes no x, or takes it once"),
+        ("{{ [1]|urlencode }}", "urlencode wants text, a mapping, or a list of pairs"),
+        ("{{ 1.5|round(1, 'x') }}", 'round has method="common", "ceil" or "floor"'),
+    ],
+)  # fmt: skip
+def test_what_a_filter_a_test_or_a_call_cannot_take_is_told_with_its_line(template, problem):
+    assert as_star(f"x\n{template}") == f"2: does not render: {problem}"
+    assert as_rootfs(f"x\n{template}") == f"main:2: does not render: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("template", "most", "problem"),
+    [
+        ("{{ NUMBER }}", (1 << 63) - 1, "a whole number has more than 64 bits"),
+        ("{{ '1'|int(0, NUMBER) }}", 36, "a base is at most 36"),
+        ("{{ 1.5|round(NUMBER) }}", 20, "a precision lies between -20 and 20"),
+        ("{{ 1.5|round(-NUMBER) }}", 20, "a precision lies between -20 and 20"),
+        ("{{ m|tojson(NUMBER) }}", 16, "an indent is at most 16"),
+    ],
+)
+def test_a_number_in_a_template_is_so_large_and_no_larger(template, most, problem):
+    assert "does not" not in as_star(template.replace("NUMBER", str(most)))
+    assert as_star(template.replace("NUMBER", str(most + 1))) == f"1: does not render: {problem}"
+
+
+@pytest.mark.parametrize("arguments", ["*l", "**m"])
+def test_the_arguments_of_a_filter_are_written_out(arguments):
+    problem = "2: does not parse: arguments are written out, without * and **"
+    assert as_star(f"\n{{{{ s|default({arguments}) }}}}") == problem
+
+
+@pytest.mark.parametrize("statement", ["{% import 'x' as y %}", "{% from 'x' import y %}", "{% include 'x' %}"])
+def test_a_file_that_a_template_names_must_be_there(statement):
+    assert as_rootfs(f"\n{statement}") == "main:2: does not render: no file below root/ is called x"
+
+
+@pytest.mark.parametrize("statement", ["{% import 3 as y %}", "{% from 3 import y %}", "{% include [3] %}"])
+def test_a_file_that_a_template_names_is_named_by_text(statement):
+    problem = "main:2: does not render: a file is named by text, not by a whole number"
+    assert as_rootfs(f"\n{statement}") == problem
+
+
 def test_twenty_loops_in_each_other_are_no_problem():
     assert as_star("{% for x in [1] %}" * 20 + "x" + "{% endfor %}" * 20) == "x"
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from cosmos.content import FileRange
 from cosmos.digest import Digest
+from cosmos.errors import Refused
 from cosmos.pack import zst
+from cosmos.pack.patch import patched
 from cosmos.pack.zst import (
     ZSTD_VERSION,
     compress,
@@ -158,3 +160,68 @@ def test_a_part_of_a_small_frame_is_not_read_through_a_large_window(exponent: in
     else:
         with pytest.raises(ValueError, match=f"wants a window of {1 << exponent} bytes, the limit for 10 packed"):
             next(part)
+
+
+RUN_BYTES = 1 << 17  # the most that a block may hold
+Block = tuple[int, int, bytes]  # kind, size, body (RFC 8878 section 3.1.1.2)
+RUN: Block = (1, RUN_BYTES, b"x")
+
+
+def frame_of(blocks: list[Block], stated: int, exponent: int = 17) -> bytes:
+    """Return a frame that states the size of its content and a window of 2**exponent, with these blocks."""
+    head = b"\x28\xb5\x2f\xfd\x80" + bytes([(exponent - 10) << 3]) + stated.to_bytes(4, "little")
+    rows = [
+        ((place == len(blocks) - 1) | kind << 1 | size << 3).to_bytes(3, "little") + body
+        for place, (kind, size, body) in enumerate(blocks)
+    ]
+    return head + b"".join(rows)
+
+
+def packed_block() -> Block:
+    """Return a compressed block, which holds less than the most that it could."""
+    frame = zstandard.ZstdCompressor(write_content_size=False).compress(b"abcdefgh" * 1000)
+    start = zstandard.frame_header_size(frame)
+    size = int.from_bytes(frame[start : start + 3], "little") >> 3
+    return 2, size, frame[start + 3 : start + 3 + size]
+
+
+DAMAGED = "is damaged, or holds more bytes than its header states"
+LYING_FRAMES = {
+    "more than its blocks can hold": ([(1, 100, b"x")], 101, "states 101 bytes of content, its blocks can hold 100"),
+    "more than a packed block holds": ([packed_block()], 8001, DAMAGED),
+    "more than many blocks hold": ([RUN] * 20 + [packed_block()], 21 * RUN_BYTES, DAMAGED),
+    "less than its blocks hold": ([packed_block()], 7999, DAMAGED),
+    "less than many blocks hold": ([RUN] * 20, 20 * RUN_BYTES - 1, DAMAGED),
+    "a block that is damaged": ([RUN] * 20 + [(2, 40, b"\xff" * 40)], 20 * RUN_BYTES, DAMAGED),
+}
+
+
+@pytest.mark.parametrize(("blocks", "size", "said"), LYING_FRAMES.values(), ids=LYING_FRAMES)
+def test_a_frame_whose_header_lies_is_refused_by_every_reader(blocks: list[Block], size: int, said: str) -> None:
+    frame = frame_of(blocks, size)
+    with pytest.raises(Refused, match=f"^a: {said}"):
+        list(unpacked_exactly(frame, ".zst", size, "a"))
+    with pytest.raises(Refused, match=f"^a: ({said}|does not fit its reference, or is damaged)"):
+        patched(frame, b"", size, "a")
+    with pytest.raises((ValueError, zstandard.ZstdError)):
+        list(zst.zstd_pieces(memoryview(frame)))
+
+
+def test_a_long_content_of_few_packed_bytes_is_not_read_through_a_large_window() -> None:
+    """Shorter content is unpacked in one call, which needs no window."""
+    size = 129 * RUN_BYTES
+    for exponent in (24, 25):
+        frame = frame_of([RUN] * 129, size, exponent)
+        if exponent == 24:
+            assert sum(map(len, unpacked_exactly(frame, ".zst", size, "a"))) == size
+            continue
+        with pytest.raises(Refused, match=r"^a: wants a window of 33554432 bytes, the limit for 526 packed bytes is"):
+            next(unpacked_exactly(frame, ".zst", size, "a"))
+
+
+@pytest.mark.parametrize("size", [1, 2 << 20])
+def test_a_part_beyond_the_end_of_a_frame_is_not_there(size: int) -> None:
+    frame = compress([bytes(size)], 3)
+    assert b"".join(zst.slice_of_frame(io.BytesIO(frame), len(frame), size - 1, 1)) == b"\0"
+    with pytest.raises(ValueError, match=f"want {size + 1} bytes of content, got {size}"):
+        list(zst.slice_of_frame(io.BytesIO(frame), len(frame), size - 1, 2))

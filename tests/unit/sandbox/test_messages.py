@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cosmos.sandbox import locked
 from cosmos.sandbox.conversation import Conversation, Patience
 from cosmos.sandbox.exit_status import BROKEN
-from cosmos.sandbox.wire import BrokenProtocol, frame
+from cosmos.sandbox.wire import BrokenProtocol, frame, opened
 from fakes.waiting import forked
 
 VALUES = st.lists(st.one_of(st.binary(max_size=9), st.integers(-9, 9), st.none(), st.booleans()), max_size=3)
@@ -58,6 +58,22 @@ def test_a_message_over_the_limit_is_refused_though_its_bytes_have_come(
     its.send(frame(b"C", [b"x" * 100]))
     with pytest.raises(BrokenProtocol, match="the message has 106 bytes, the limit is 50"):
         listening(ours).receive(b"C", 50)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"CS" + bytes(3), "the message ends within a length"),
+        (b"CS\xff\xff\xff\xff", "a string is longer than its message"),
+        (b"CI" + bytes(7), "the message ends within a number"),
+        (b"CD" + bytes(7), "the message ends within a number"),
+        (b"C?", r"no value begins with b'\?'"),
+        (b"", "the message is of kind b''"),
+    ],
+)
+def test_a_message_that_is_cut_within_a_value_is_refused(body: bytes, said: str) -> None:
+    with pytest.raises(BrokenProtocol, match=said):
+        opened(body, b"C")
 
 
 def test_a_worker_that_sends_no_more_than_a_part_is_waited_for_no_longer_than_the_patience(

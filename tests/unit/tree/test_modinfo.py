@@ -65,6 +65,39 @@ def test_what_is_no_module_is_malformed(data: bytes, said: str) -> None:
         modinfo(data, "x.ko")
 
 
+def test_a_module_s_table_of_sections_has_its_names_and_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = make_module(name="x")
+    count, names_row = struct.unpack_from("<HH", good, 60)
+    lying = bytearray(good)
+    struct.pack_into("<H", lying, 62, count)  # one beyond the last
+    with pytest.raises(Malformed, match=rf"^x\.ko: has {count} ELF sections, and their names in number {count}$"):
+        modinfo(bytes(lying), "x.ko")
+    monkeypatch.setattr("cosmos.tree.modinfo._MAX_SECTIONS", count)
+    assert modinfo(good, "x.ko").name == "x"
+    monkeypatch.setattr("cosmos.tree.modinfo._MAX_SECTIONS", count - 1)
+    with pytest.raises(Malformed, match=rf"^x\.ko: has {count} ELF sections, and their names in number {names_row}$"):
+        modinfo(good, "x.ko")
+
+
+def test_what_a_module_says_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(b"name=x\0")
+    monkeypatch.setattr("cosmos.tree.modinfo._MAX_MODINFO_BYTES", size)
+    assert modinfo(make_module(name="x"), "x.ko").name == "x"
+    with pytest.raises(Malformed, match=rf"^x\.ko: \.modinfo has {size + 1} bytes, the limit is {size}$"):
+        modinfo(make_module(name="xy"), "x.ko")
+
+
+def test_modules_dep_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    have = modules(a="b", b="")
+    kept = have.with_needs(["a"])
+    size = len(have.dependency_file(kept, FOLDER))
+    monkeypatch.setattr("cosmos.tree.modinfo._MAX_DEPENDENCY_FILE_BYTES", size)
+    assert len(have.dependency_file(kept, FOLDER)) == size
+    monkeypatch.setattr("cosmos.tree.modinfo._MAX_DEPENDENCY_FILE_BYTES", size - 1)
+    with pytest.raises(Malformed, match=f"b.ko: modules.dep would have more than {size - 1} bytes"):
+        have.dependency_file(kept, FOLDER)
+
+
 @given(st.integers(0, 63), st.integers(0, 2**64 - 1))
 def test_offsets_that_lie_are_found_out(place: int, value: int) -> None:
     data = bytearray(make_module(name="x", depends="y"))
