@@ -135,6 +135,23 @@ def test_verify_judges_the_folder_before_the_keys(cosmos: Cosmos, image: ImageFi
     demand_told(failed, 2, f"{image.folder}/RELEASE.json: is not there", hint)
 
 
+@pytest.mark.parametrize("command", ["verify", "boot", "attach-signature", "delta"])
+def test_an_image_s_folder_in_place_of_its_release_is_told_with_the_release(
+    command: str, cosmos: Cosmos, image: ImageFixture, tmp_path: Path
+) -> None:
+    image.out.mkdir()
+    (image.out / "RELEASE.json").touch()
+    (tmp_path / "signature").touch()
+    more = {
+        "attach-signature": [tmp_path / "signature"],
+        "delta": [image.folder, "-o", tmp_path / "d", "--key", image.secret_key],
+    }
+    hint = f"this is the folder of an image; name its release: {image.out}"
+    demand_told(
+        cosmos(command, image.folder, *more.get(command, [])), 2, f"{image.folder}/RELEASE.json: is not there", hint
+    )
+
+
 def test_show_with_an_image_in_place_of_a_star_is_told_with_the_option(
     cosmos: Cosmos, image: ImageFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

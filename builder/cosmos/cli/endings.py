@@ -214,8 +214,11 @@ def _in_our_words(message: str) -> str:
     "no such command 'frob'"
     >>> _in_our_words("NAME: want letters")
     'NAME: want letters'
+    >>> _in_our_words("Missing option '--role'. Choose from:\\n\\troot,\\n\\tauthor")
+    "missing option '--role': choose from root, author"
     """
-    first, rest = message[:1], message[1:].removesuffix(".")
+    choices = message.replace(". Choose from:", ": choose from")
+    first, rest = message[:1], " ".join(choices.split())[1:].removesuffix(".")
     return (first if rest[:1].isupper() else first.lower()) + rest
 
 

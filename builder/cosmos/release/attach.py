@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosmos.durable import sync_folder, write_durably
-from cosmos.errors import Malformed
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.links import real
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.reading import is_there, read_bounded, read_if_there
 from cosmos.records import dataclass
+from cosmos.release.missing import no_release
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import IN_TOTO_TYPE
@@ -33,9 +33,7 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
     """
     document, beside = folder / RELEASE_FILE, folder / RELEASE_ENVELOPE
     if not is_there(document):
-        raise Malformed(
-            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
-        )
+        raise no_release(folder)
     payload = read_bounded(document, MAX_RELEASE_BYTES)
     Release.parse(payload, str(document))
     offered = OfferedSignature.parse(read_bounded(signature_file), str(signature_file))

@@ -32,6 +32,7 @@ from cosmos.model.release import RELEASE_FILE, Release, Subject
 from cosmos.process import RunningProgram, attend_program, find_program, outcome, start_program
 from cosmos.reading import digest_of_size, read_bounded
 from cosmos.records import dataclass
+from cosmos.release.missing import no_release
 
 DEFAULT_MEMORY_MIB: Final = 1024  # the rescue image wants half of it: its tree, and cosmos unpacked into /tmp
 DEFAULT_TIMEOUT_SECONDS: Final = 180.0  # it takes 10 to 20 on a machine of 2020; emulation on a busy one is slow
@@ -200,9 +201,7 @@ def bootable_of(request: BootRequest) -> Bootable:
     try:
         release = Release.parse(read_bounded(statement, MAX_RELEASE_BYTES), RELEASE_FILE)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Malformed(
-            str(statement), "is not there", hint="give the folder that cosmos build wrote: IMAGE/out"
-        ) from error
+        raise no_release(request.release) from error
     arch, marker = release.external.get("arch"), request.marker or release.external.get("marker")
     if not isinstance(marker, str) or not marker.strip():
         raise Malformed(

@@ -27,6 +27,7 @@ from cosmos.pack.image_check import demand_as_indexed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.reading import digest_of_size, is_there, open_plain, read_bounded, read_envelope
 from cosmos.records import dataclass
+from cosmos.release.missing import no_release
 from cosmos.resolve.locked import demand_right
 from cosmos.tables import uncollected
 from cosmos.tree.manifest import ManifestLine, content_root, manifest_lines
@@ -56,9 +57,7 @@ def demand_release(folder: Path) -> Path:
     """Return the document of the release in `folder`; raises `Malformed` if `folder` is no release."""
     document = folder / RELEASE_FILE
     if not is_there(document):
-        raise Malformed(
-            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
-        )
+        raise no_release(folder)
     return document
 
 

@@ -31,7 +31,7 @@ def init(root: Path, arch: str, system_version: str, as_json: bool) -> None:
         emit({"wrote": [shown(path) for path in done.wrote], "kept": [shown(path) for path in done.kept]})
         return
     for path in done.wrote:
-        say(f"wrote {shown(path)}")
+        say(f"wrote {root / path.text}")
     for path in done.kept:
-        say(f"kept  {shown(path)}")
+        say(f"kept  {root / path.text}")
     say(f"next: cosmos add-galaxy NAME URL{root_text(root)}")

@@ -17,6 +17,7 @@ from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader, PackedLayer
 from cosmos.pack.zst import decompress_exactly
 from cosmos.reading import is_there, open_plain, read_bounded
 from cosmos.records import dataclass
+from cosmos.release.missing import no_release
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,7 @@ def read_release(folder: Path) -> tuple[Release, bytes]:
     """Return the description of the release in `folder`, and its bytes; nothing is verified. Raises `Malformed`."""
     document = folder / RELEASE_FILE
     if not is_there(document):
-        raise Malformed(
-            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
-        )
+        raise no_release(folder)
     data = read_bounded(document, MAX_RELEASE_BYTES)
     return Release.parse(data, str(document)), data
 
