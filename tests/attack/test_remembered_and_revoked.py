@@ -201,6 +201,13 @@ def test_a_release_by_a_key_that_was_revoked_since_is_refused_by_every_command_w
     assert not new.exists()
 
 
+@pytest.mark.objective("SO-12")
+def test_a_key_that_was_revoked_signs_no_release(site: Site) -> None:
+    site.trust(revoke(site.image.signers["release"].public.id))
+    said = site.refused(lambda: site.build("--key", str(site.image.secret_key)))
+    assert "release key test-release: was revoked (stolen), so who has this trust.toml accepts no release" in said
+
+
 @pytest.mark.objective("SO-10")
 def test_a_fast_forward_does_not_lock_the_operator_out(site: Site) -> None:
     thief_seq = (1 << 62) + 1

@@ -76,8 +76,13 @@ def _dotted(name: str) -> str:
     return ".".join(part.strip("\"'") for part in re.findall(_PART, name))
 
 
+def _has_user(line: str) -> bool:
+    """Return whether an address in the line may name a user, and so a password: `http://USER:PASSWORD@HOST`."""
+    return "@" in line.partition("://")[2]
+
+
 def _shown(number: int, line: str) -> str:
     """Return the sentence. A line that a terminal would not show as it is, or with a password, is only numbered."""
-    if not line or not line.isprintable() or "password" in line:
+    if not line or not line.isprintable() or "password" in line or _has_user(line):
         return f"mend line {number}"
     return f"mend line {number}: {line if len(line) <= _MOST_SHOWN else line[:_MOST_SHOWN] + '…'}"

@@ -44,8 +44,10 @@ from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
 from cosmos.staging.vouching import VouchingJudge
 from cosmos.tree.overlay import Overlaid, PathMap
 from cosmos.treepath import ROOT, TreePath
+from cosmos.trust.keys import PublicKey
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import LOCK_TYPE
+from cosmos.trust.roots import TrustRoots
 
 
 def demand_signed_lock(definition: Definition, world: World, data: bytes, envelope: bytes | None) -> None:
@@ -88,6 +90,14 @@ def demand_signable(definition: Definition, signers: Mapping[StarName, tuple[str
             f"nobody signed {', '.join(unsigned)}, so the release cannot be signed",
             hint=f"sign these stars, or write under [policy] in {IMAGE_FILE}: unsigned-release = true",
         )
+
+
+def demand_good_key(key: PublicKey, roots: TrustRoots) -> None:
+    """Raise `Refused` if the release key `key` was revoked: who knows that accepts no release that it signs."""
+    for revoked, row in roots.revoked_keys("release"):
+        if revoked.raw == key.raw and roots.is_revoked(key):
+            said = f"was {row}, so who has this trust.toml accepts no release that it signs"
+            raise Refused(f"release key {key.name}", said, hint="sign with another release key of: cosmos trust show")
 
 
 def report_strangers(definition: Definition, lock: Lock, reporter: Reporter) -> None:

@@ -13,11 +13,18 @@ from cosmos.errors import Malformed, NoSolution, WorldFailed, quoted
 from cosmos.image.definition import Definition, parsed_lock
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import level_of
-from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
+from cosmos.image.policy import (
+    demand_good_key,
+    demand_known_rules,
+    demand_signable,
+    demand_signed_lock,
+    report_strangers,
+)
 from cosmos.image.soundness import demand_sound
 from cosmos.image.template import RenderedTemplate
 from cosmos.image.workshop.sampling import Audit
 from cosmos.image.world import World
+from cosmos.keyring.secret_key import SecretKey
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import Builder
@@ -92,6 +99,8 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
     data, envelope = world.lock_files(definition)
     demand_signed_lock(definition, world, data, envelope)
     lock, judged = fresh_lock(definition, data, world)
+    if isinstance(options.key, SecretKey):
+        demand_good_key(options.key.public, world.pinned)
     if options.key is not None:
         demand_signable(definition, {star.name: star.signers for star in lock.stars})
     report_strangers(definition, lock, world.reporter)
