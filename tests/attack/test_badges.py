@@ -200,6 +200,15 @@ def test_an_author_s_key_makes_no_badge(image: ImageFixture, stellar: Cosmos, co
     assert not list(image.galaxy.path.rglob("*.jsonl"))
 
 
+def test_nobody_attests_to_an_archive_that_is_not_there(image: ImageFixture, stellar: Cosmos) -> None:
+    (archive,) = image.galaxy.path.glob("packages/base-1.2.0*")
+    archive.unlink()
+    words = ("--kind", "test", "--result", "passed", "--key", image.home.parent / "alice.key")
+    told = stellar("attest", image.galaxy.statement("base-1.2.0"), *words).fails(2)
+    assert f"base-1.2.0.toml: names the archive packages/{archive.name}, which is not there" in told.err
+    assert not list(image.galaxy.path.rglob("*.jsonl"))
+
+
 @pytest.mark.objective("SO-14")
 def test_nobody_attests_to_an_archive_that_is_not_the_stated_one(image: ImageFixture, stellar: Cosmos) -> None:
     image.galaxy.archive("base-1.2.0").write_bytes(b"another")

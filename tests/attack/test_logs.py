@@ -198,6 +198,22 @@ def test_a_log_that_was_changed_by_hand_is_not_appended_to(site: Site) -> None:
     assert "changed by hand" in failed.err
 
 
+def test_a_log_is_not_appended_to_without_a_key(site: Site) -> None:
+    before = (site.log / "checkpoint").read_bytes()
+    site.grow(NEWER)
+    told = site.stellar("log", "append", site.galaxy.path).fails(2)
+    assert "--key" in told.err
+    assert (site.log / "checkpoint").read_bytes() == before
+
+
+def test_the_remembered_head_of_another_log_is_named(site: Site) -> None:
+    other = dataclasses.replace(HEAD, origin="other/log")
+    site.seen.write_bytes(signed(other, origin="other/log"))
+    told = site.check().fails(2)
+    assert f"{site.seen}: is the head of other/log, but this log is core/log" in told.err
+    assert site.seen.read_bytes() == signed(other, origin="other/log")
+
+
 @pytest.mark.objective("SO-13")
 def test_where_witnesses_are_pinned_a_head_without_them_is_refused_and_a_witness_remembers(site: Site) -> None:
     key, memory = site.where / "witness.key", site.where / "witness.seen"
