@@ -14,7 +14,9 @@ import pytest
 import tomli_w
 
 from cosmos.digest import Digest
+from cosmos.image import vendoring
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.locking import alone_if_free
 from cosmos.model.names import KeyName
 from cosmos.trust.badges import BADGES_SUFFIX, Claim, add_badge
 from cosmos.trust.roles import IN_TOTO_TYPE, TRUST_TYPE, Role
@@ -178,6 +180,26 @@ def test_only_a_vendored_folder_is_replaced(image: ImageFixture, stick: Path, co
     link.symlink_to(mine)
     cosmos("vendor", image.folder, link, "--home", image.home).fails(5)
     assert (mine / "thesis.txt").read_text() == "mine"
+
+
+def test_two_do_not_vendor_to_one_folder_and_no_link_leads_the_unfinished_work_elsewhere(
+    image: ImageFixture, stick: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    before = {file: file.read_bytes() for file in stick.rglob("*") if file.is_file()}
+    place = tmp_path / ".stick-vendoring"
+    place.mkdir()
+    with alone_if_free(place / vendoring._MARK) as is_ours:
+        assert is_ours
+        told = cosmos("vendor", image.folder, stick, "--home", image.home).fails(5).err
+        assert f"{stick}: another cosmos vendors to this folder" in told
+    shutil.rmtree(place)
+    (tmp_path / "mine").mkdir()
+    place.symlink_to(tmp_path / "mine")
+    told = cosmos("vendor", image.folder, stick, "--home", image.home).fails(5).err
+    assert f"{place}: is a link; cosmos keeps unfinished work there" in told
+    assert f"remove {place}" in told
+    assert not any((tmp_path / "mine").iterdir())
+    assert {file: file.read_bytes() for file in stick.rglob("*") if file.is_file()} == before
 
 
 DRIVER = """
