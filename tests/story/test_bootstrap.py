@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from cosmos.digest import Digest
+from cosmos.image import bootstrapping
+from cosmos.locking import alone_if_free
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.crash_states import recorded
@@ -109,6 +111,20 @@ def test_an_empty_folder_becomes_the_system_of_the_release(words: tuple, cosmos:
     assert tree(tmp_path / "root") == tree(tmp_path / "kept")
     assert (tmp_path / "root").stat().st_mode & 0o777 == 0o755
     demand_as_recorded(cosmos, tmp_path / "root")
+
+
+def test_two_do_not_bootstrap_one_system(words: tuple, cosmos: Cosmos, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir(mode=0o700)
+    lock = root / bootstrapping._LOCK
+    with alone_if_free(lock) as is_ours:
+        assert is_ours
+        told = cosmos(*words).fails(5).err
+        assert f"{root}: another cosmos bootstraps it" in told
+        assert "wait until it is done" in told
+        assert [*root.iterdir()] == [lock]
+    cosmos(*words).ok()
+    demand_as_recorded(cosmos, root)
 
 
 @pytest.mark.objective("SO-25")
