@@ -283,8 +283,9 @@ def demand_writable(path: Path) -> None:
         folder = folder.parent
     tried = folder / f"{TEMPORARY_PREFIX}tried{TEMPORARY_SUFFIX}"  # one name: a command that is killed here leaves one
     try:
-        tried.mkdir(0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # another command tries, too
+        with contextlib.suppress(FileExistsError):  # of another command that tries, too, or that was killed
+            tried.mkdir(0o700)
+        with contextlib.suppress(FileNotFoundError):  # the other command has removed it
             tried.rmdir()
     except OSError as error:
         hint = likely_cause(error) or "choose another folder"

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from cosmos import durable
-from cosmos.durable import durable_file, make_folder, replace_folder_durably, sweep_old, temporary_folder, write_durably
+from cosmos.durable import (
+    demand_writable,
+    durable_file,
+    make_folder,
+    replace_folder_durably,
+    sweep_old,
+    temporary_folder,
+    write_durably,
+)
 from cosmos.errors import Malformed, WorldFailed
 
 
@@ -168,3 +176,24 @@ def test_a_temporary_folder_goes_with_its_block_and_takes_what_the_killed_left(t
         assert sorted(tmp_path.iterdir()) == sorted([young, other, mine])
         raise KeyError
     assert sorted(tmp_path.iterdir()) == sorted([young, other])
+
+
+def test_two_commands_that_try_one_folder_do_not_refuse_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one's attempt is there when this one begins, and gone when this one looks again."""
+
+    def taken(place: object, *_: object, **__: object) -> None:
+        raise FileExistsError(errno.EEXIST, "File exists", str(place))
+
+    with monkeypatch.context() as other:
+        other.setattr(os, "mkdir", taken)
+        demand_writable(tmp_path / "image" / "out")
+    demand_writable(tmp_path / "image" / "out")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_the_attempt_is_no_room(tmp_path: Path) -> None:
+    (tmp_path / ".cosmos-tried.tmp").touch()
+    with pytest.raises(WorldFailed, match=r"out: cannot be made below .*: not a directory"):
+        demand_writable(tmp_path / "out")
