@@ -283,6 +283,14 @@ def test_an_envelope_that_is_large_beside_its_payload_is_refused_unread(data: by
         Envelope.parse(data, "x.dsse", max_bytes=8 << 20)
 
 
+def test_an_envelope_has_as_many_bytes_as_its_kind_may_have_and_no_more() -> None:
+    data = enveloped(base64.b64encode(LONG).decode())
+    assert Envelope.parse(data, "x.dsse", max_bytes=len(data)).payload == LONG
+    said = rf"^x\.dsse: has {len(data)} bytes, the limit of an envelope is {len(data) - 1}$"
+    with pytest.raises(BadEnvelope, match=said):
+        Envelope.parse(data, "x.dsse", max_bytes=len(data) - 1)
+
+
 HOLES = ['"\\u0000 the payload"', '"\\u0000\\u0020the payload"']
 
 
