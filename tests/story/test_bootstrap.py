@@ -343,3 +343,15 @@ def test_a_lock_alone_makes_a_system_of_its_stars(tmp_path: Path, cosmos: Cosmos
     for path in ("bin/tool", "usr/bin/app", "etc/app.conf"):
         assert (tmp_path / "root" / path).read_bytes() == (device / path).read_bytes()
     cosmos("verify", "--root", tmp_path / "root").ok()
+
+
+def test_a_folder_in_place_of_a_file_is_named_and_kept(interrupted: Path, words: tuple, cosmos: Cosmos) -> None:
+    place = interrupted / "usr/bin/app"
+    place.unlink(missing_ok=True)
+    place.mkdir(parents=True)
+    (place / "thesis.txt").write_text("mine")
+    said = cosmos(*words).fails(5).err
+    assert f"{place}: is a folder, and the image has a file there" in said
+    assert f"hint: move away {place}" in said
+    assert (place / "thesis.txt").read_text() == "mine"
+    assert not (interrupted / "var/lib/cosmos/universe.toml").exists()
