@@ -240,6 +240,14 @@ def test_a_log_is_signed_by_keys_of_its_role_alone(site: Site) -> None:
     )
 
 
+def test_a_head_is_cosigned_by_keys_of_witnesses_alone(site: Site) -> None:
+    seen = site.where / "witness-saw"
+    told = site.stellar("log", "cosign", site.galaxy.path, "--key", site.key, "--seen", seen, "--home", site.home)
+    assert "has the role log; heads are cosigned by witnesses" in told.fails(2).err
+    assert "cosmos key new NAME --role witness" in told.err
+    assert not seen.exists()
+
+
 # The rules
 
 ENTRIES = tuple(

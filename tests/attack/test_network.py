@@ -477,6 +477,11 @@ def test_a_wrong_variable_stops_no_command_that_needs_no_network(
     outcome = system.cosmos("sync", "--root", system.root).fails(2)
     assert "all_proxy: names no proxy that cosmos can use" in outcome.err
     assert SECRET not in outcome.err
+    monkeypatch.delenv("all_proxy")
+    system.add("https://127.0.0.1:1")
+    outcome = system.cosmos("sync", "--root", system.root).fails(2)
+    assert "error: /nonexistent: cannot be read: no such file or directory" in outcome.err
+    assert "hint: SSL_CERT_FILE names it: is that right?" in outcome.err
 
 
 # Certificates.

@@ -15,6 +15,7 @@ from cosmos.model.reporter import Silent
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.index_galaxy import index_galaxy
+from cosmos.stellar.signing import sign_file
 from cosmos.trust.floors import Floors
 from cosmos.trust.revocation import Revoked
 from fakes.galaxies import GalaxyFixture, StarSpec, write_spec
@@ -191,3 +192,15 @@ def test_a_snapshot_under_another_s_name_is_refused(site: Site) -> None:
 def test_a_galaxy_s_dates_do_not_go_back_when_its_maintainer_s_clock_does(site: Site) -> None:
     site.publish("1.9.0", "2025-12-31")
     assert site.locked("2026-06-30") == ("1.9.0", 7, "2026.06.30")
+
+
+def test_a_galaxy_whose_signed_dates_go_back_has_no_one_answer(site: Site) -> None:
+    """Its maintainer signed a later snapshot with an earlier date: no lock is written."""
+    file = site.galaxy.path / "snapshots/4.toml"
+    file.write_text(file.read_text().replace('version = "2026.03.01"', 'version = "2025.01.01"'))
+    (site.galaxy.path / "snapshots/4.toml.dsse").unlink()
+    sign_file(file, site.keys["galaxy"])
+    failed = site.freeze("--as-of", "2026-02-15").fails(4)
+    assert "galaxy core: the dates of its snapshots go back, so --as-of has no one answer" in failed.err
+    assert "leave out --as-of" in failed.err
+    assert not site.lock.exists()

@@ -327,6 +327,17 @@ def test_a_changed_archive_on_the_stick_is_refused_before_anything_is_written(
     assert not (tmp_path / "root").exists()
 
 
+def test_another_lock_beside_an_image_is_not_taken_for_the_image_s(
+    words: tuple, stick: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    other = stick / "image/other.lock.toml"
+    shutil.copy(stick / "image/universe.lock.toml", other)
+    said = cosmos(*(other if word == stick / "image/universe.lock.toml" else word for word in words)).fails(2).err
+    assert f"{other}: lies beside an image.toml, whose lock is universe.lock.toml" in said
+    assert f"name {stick / 'image/universe.lock.toml'}, or move this lock into a folder of its own" in said
+    assert not (tmp_path / "root").exists()
+
+
 def test_a_lock_alone_makes_a_system_of_its_stars(tmp_path: Path, cosmos: Cosmos) -> None:
     signers = make_signers()
     index_by_stellar(make_galaxy(tmp_path / "galaxy", "core", (BASE, APP), signers))
@@ -343,3 +354,15 @@ def test_a_lock_alone_makes_a_system_of_its_stars(tmp_path: Path, cosmos: Cosmos
     for path in ("bin/tool", "usr/bin/app", "etc/app.conf"):
         assert (tmp_path / "root" / path).read_bytes() == (device / path).read_bytes()
     cosmos("verify", "--root", tmp_path / "root").ok()
+
+
+def test_a_folder_in_place_of_a_file_is_named_and_kept(interrupted: Path, words: tuple, cosmos: Cosmos) -> None:
+    place = interrupted / "usr/bin/app"
+    place.unlink(missing_ok=True)
+    place.mkdir(parents=True)
+    (place / "thesis.txt").write_text("mine")
+    said = cosmos(*words).fails(5).err
+    assert f"{place}: is a folder, and the image has a file there" in said
+    assert f"hint: move away {place}" in said
+    assert (place / "thesis.txt").read_text() == "mine"
+    assert not (interrupted / "var/lib/cosmos/universe.toml").exists()

@@ -226,6 +226,17 @@ def test_a_check_that_is_to_upgrade_is_a_usage_error(frozen: ImageFixture, cosmo
     assert "--check changes nothing" in cosmos("freeze", frozen.folder, "--check", "--upgrade", "app").fails(2).err
 
 
+@pytest.mark.parametrize("name", ["No!", "a b", "../x"])
+def test_an_upgrade_of_what_is_no_name_is_a_usage_error(frozen: ImageFixture, cosmos: Cosmos, name: str) -> None:
+    lock = frozen.folder / "universe.lock.toml"
+    before = lock.read_bytes()
+    words = ("freeze", frozen.folder, "--upgrade", name, "--home", frozen.home)
+    failed = cosmos(*words).fails(2).err
+    assert "want " in failed and repr(name) in failed
+    assert "cosmos freeze --help" in failed
+    assert lock.read_bytes() == before
+
+
 def test_what_comes_next_is_what_works(tmp_path: Path, cosmos: Cosmos) -> None:
     plain = make_image(tmp_path / "plain", tables=PACKED)
     full = make_image(tmp_path / "full", tables=BOOTABLE)

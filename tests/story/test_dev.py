@@ -193,3 +193,14 @@ def test_values_for_one_device_reach_the_trial(site: Site, cosmos: Cosmos) -> No
     values.write_text('room = "attic"\n')
     site.dev("--out", site.image.folder / "tried", "--vars", values).ok()
     assert cosmos("cat", site.image.folder / "tried", "/etc/room").ok().out == "attic\n"
+
+
+def test_where_no_galaxy_could_have_the_star_the_way_to_one_is_told(tmp_path: Path, site: Site) -> None:
+    make_upstream_galaxy(tmp_path / "work", "old", [StarSpec("other", "1.0.0")])
+    file = site.image.folder / "image.toml"
+    head, _, tail = file.read_text().partition("[galaxies]")
+    rest = tail.partition("\n[")
+    file.write_text(f'{head}[galaxies]\nold = {{ url = "../old", allow-unsigned = true }}\n{rest[1]}{rest[2]}')
+    said = site.dev().fails(2).err
+    assert f"{file}: no galaxy of it has an index with a seq, in which a star could be tried" in said
+    assert "stellar galaxy-init FOLDER makes a galaxy" in said

@@ -298,3 +298,32 @@ def test_a_variant_is_vendored_and_built_from_there(tmp_path: Path, image: Image
     words = ("--from", tmp_path / "stick", "--home", image.home, "--out", out, "--var", "hostname=of-the-stick")
     cosmos("build", carried.parent, *words).ok()
     assert cosmos("cat", out, "etc/hostname").ok().out == "of-the-stick\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "star", "hint"),
+    [
+        ("add", "app@^1", 'write below [stars] in it: app = "^1"'),
+        ("add", "base@^2", 'write below [stars] in it: base = "^2"'),
+        ("remove", "base", "take base out of [stars] in it or in ../image/image.toml"),
+    ],
+)
+def test_the_wishes_of_a_variant_are_written_by_hand(
+    image: ImageFixture, cosmos: Cosmos, command: str, star: str, hint: str
+) -> None:
+    """A wish may stand in the base. The message blamed the form of [stars]."""
+    folder = variant(image, VARIANT)
+    failed = cosmos(command, folder, star, "--home", image.home).fails(2).err
+    assert f"{folder / 'image.toml'}: extends ../image/image.toml, and such a file is not edited here" in failed
+    assert f"hint: {hint}; then: cosmos freeze {folder}" in failed
+    assert (folder / "image.toml").read_text() == VARIANT
+    assert not (folder / "universe.lock.toml").exists()
+
+
+def test_a_wish_that_the_base_has_already_is_frozen_in_a_variant(image: ImageFixture, cosmos: Cosmos) -> None:
+    """It ended with "was changed meanwhile", and with the hint to run it again."""
+    folder = variant(image, VARIANT)
+    done = cosmos("add", folder, "base", "--home", image.home).ok()
+    assert 'has base = "^1" already' in done.err
+    assert (folder / "image.toml").read_text() == VARIANT
+    cosmos("freeze", folder, "--check", "--home", image.home).ok()

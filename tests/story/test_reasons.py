@@ -103,3 +103,14 @@ def test_what_a_lock_names_and_does_not_have_is_left_out(image: ImageFixture, co
     assert "why      image -> app -> left -> base" in said
     tree = cosmos("tree", image.folder).ok().out
     assert "base 2.0.0" in tree and "shallow" not in tree
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/usr/../x", "has the component '..'"), ("/" + "a" * 1025, "has 1025 bytes, the limit is 1024")]
+)
+def test_what_is_no_path_of_any_image_is_told_with_the_way_to_those_that_are(
+    image: ImageFixture, cosmos: Cosmos, path: str, said: str
+) -> None:
+    failed = cosmos("why", image.folder, path).fails(2).err
+    assert f"error: {path}: " in failed and said in failed
+    assert f"hint: cosmos ls {image.folder}" in failed

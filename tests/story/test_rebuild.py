@@ -342,3 +342,24 @@ def test_an_adversarial_rebuild_is_the_same_in_every_variation(built: ImageFixtu
     assert "user" in names or "user namespaces" in row["not-tried"]["user"]
     if os.geteuid() == 0:
         assert {"host name", "clock since start"} <= names
+
+
+def test_a_folder_that_is_no_release_is_named_with_the_way_out(
+    built: ImageFixture, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    said = cosmos("rebuild", tmp_path / "empty", "--home", built.home).fails(2).err
+    assert f"{tmp_path / 'empty/out/RELEASE.json'}: is not there" in said
+    assert "images/NAME/out" in said
+
+
+def test_a_release_of_before_there_was_a_definition_in_it_is_named_with_the_way_out(
+    built: ImageFixture, cosmos: Cosmos
+) -> None:
+    (built.out / "definition.tar").unlink()
+    release = json.loads((built.out / "RELEASE.json").read_bytes())
+    release["subject"] = [one for one in release["subject"] if one["name"] != "definition.tar"]
+    sign_again(built, release)
+    said = rebuild(cosmos, built).fails(2).err
+    assert f"{built.out / 'definition.tar'}: is not there: an older cosmos built this release" in said
+    assert "from the same lock" in said

@@ -67,3 +67,20 @@ def test_two_sources_of_one_name_and_a_folder_without_a_source_are_refused(
     assert "names no source to fetch" in stellar("fetch", star, *home).fails(3).err
     assert "is not there" in stellar("fetch", f"{tmp_path}/nowhere", *home).fails(2).err
     assert "give FOLDERs" in stellar("fetch", star, "nano", *home).err
+
+
+def test_a_source_whose_server_is_away_is_named_with_the_way_out(star: Path, tmp_path: Path, stellar: Cosmos) -> None:
+    with serving(tmp_path / "served") as address:
+        write_recipe(star, f"{address}/hello-2.12.tar.gz")
+    failed = stellar("fetch", star, "--home", tmp_path / "home").fails(5).err
+    assert f"{address}/hello-2.12.tar.gz: cannot be reached: connection refused" in failed
+    assert "name its file: tar:PATH" in failed
+    assert not (star / "hello-2.12.tar.gz").exists()
+
+
+@pytest.mark.parametrize("name", ["deb:UPPER", "UPPER", "a b", "hello=1 2"])
+def test_what_is_no_name_of_a_package_is_named_and_nothing_is_made(tmp_path: Path, stellar: Cosmos, name: str) -> None:
+    out = tmp_path / "out"
+    failed = stellar("fetch", name, "--out", out, "--home", tmp_path / "home").fails(2).err
+    assert f"error: {name}: want deb:NAME, deb:NAME=VERSION or deb:PACKAGE -> NAME, got " in failed
+    assert not out.exists()

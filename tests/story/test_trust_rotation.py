@@ -92,6 +92,10 @@ def test_a_key_is_revoked_and_a_floor_raised(
         (["--retire", "our-author"], 2, "want a key and the last good seq"),
         (["--add", "author=x.pub"], 2, "an author's key has a scope"),
         (["--threshold", "root=3"], 2, "want 1 to 2, the number of keys"),
+        (["--add", "king=KEYS/carl.pub"], 2, "--add king=KEYS/carl.pub: "),
+        (["--add", "author=KEYS/carl.pub"], 2, "an author's key has a scope"),
+        (["--recover", "moon:core"], 2, "--recover moon:core: want one of galaxy, star, release, log, and a name"),
+        (["--recover", "galaxy:No!"], 2, "--recover: want"),
         (["--revoke", "bob"], 2, "wants 2 root keys, but only 1 are not revoked"),
         (["--sign", "KEYS/our-release.key"], 4, "is not a root key of this version or of the version before"),
         (["--sign", "KEYS/carl.key"], 4, "is not a root key of this version or of the version before"),
@@ -102,6 +106,7 @@ def test_a_version_that_nobody_could_follow_is_not_written(
 ) -> None:
     before = sorted(chain.iterdir())
     texts = [word.replace("KEYS", str(keys)) for word in words]
+    problem = problem.replace("KEYS", str(keys))
     assert problem in stellar("trust", "rotate", chain / "1.toml", *texts).fails(code).err
     assert sorted(chain.iterdir()) == before
 

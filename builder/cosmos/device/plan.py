@@ -201,9 +201,7 @@ class Plan:
             return
         if path in self._brought:
             if self._brought[path].kind != "dir":
-                raise NoSolution(
-                    shown(path), f"{star} needs a folder there, but {self._owned.owner(path)} brings a file or link"
-                )
+                raise self._no_file(star, path, "brings a file or link")
             return
         found = self._root.stat(path)
         if found is None:
@@ -216,11 +214,16 @@ class Plan:
                 self._turned.add(path)
                 folders[path] = self._brought[path] = entry
                 return
-            owner = self._owned.owner(path)
-            raise NoSolution(
-                shown(path),
-                f"{star} needs a folder there, but {owner or 'something that no star owns'} is in its place",
-            )
+            raise self._no_file(star, path, "is in its place")
+
+    def _no_file(self, star: StarName, path: TreePath, does: str) -> NoSolution:
+        owner = self._owned.owner(path)
+        hint = f"leave one of the two out: {owner}, {star}" if owner else self._moved_away(path)
+        found = owner or "something that no star owns"
+        return NoSolution(shown(path), f"{star} needs a folder there, but {found} {does}", hint=hint)
+
+    def _moved_away(self, path: TreePath) -> str:
+        return f"if you do not need it: mv {self._root.pasted(path)} {self._root.pasted(path, b'.old')}"
 
     def _demand_alike(self, star: StarName, entry: Entry) -> None:
         """Refuse a folder that another star made, if `star` wants another mode or owner than the folder has."""
@@ -250,7 +253,8 @@ class Plan:
                 raise Refused(star, f"brings {shown(path)}, but only cosmos itself writes into {shown(own)}")
         owner = self._owned.owner(path)
         if owner == star:
-            raise NoSolution(star, f"brings {shown(path)} twice: links on this system merge two of its folders")
+            said = f"brings {shown(path)} twice: links on this system merge two of its folders"
+            raise NoSolution(star, said, hint=f"leave {star} out, or ask its maker to bring one path alone")
         if owner is not None:
             raise NoSolution(
                 shown(path), f"both {owner} and {star} bring it", hint=f"leave one of the two out: {owner}, {star}"
@@ -271,7 +275,7 @@ class Plan:
             raise NoSolution(
                 shown(path),
                 f"{star} brings it, but it is there already and belongs to no star",
-                hint=f"if you do not need it: mv {self._root.pasted(path)} {self._root.pasted(path, b'.old')}",
+                hint=self._moved_away(path),
             )
 
     def _is_leaving_folder(self, path: TreePath) -> bool:

@@ -130,7 +130,8 @@ def _demand_empty(
 ) -> None:
     """Raise `NoSolution` that names the first thing that would be left in `folder`. `folders` are folders of stars."""
     if root.is_mount(folder):
-        raise NoSolution(shown(folder), f"{star} brings a file or link there, but something is mounted at it")
+        said = f"{star} brings a file or link there, but something is mounted at it"
+        raise NoSolution(shown(folder), said, hint=f"if nothing uses it: umount {root.pasted(folder)}")
     todo = [folder]
     while todo:
         here = todo.pop()

@@ -66,10 +66,10 @@ def write_edited(before: Definition, edited: Definition, prepared: PreparedLock,
     Raises `Refused` if somebody else has changed image.toml meanwhile, and `WorldFailed`.
     """
     file = before.file.resolve()  # of a link: the file that it leads to
-    if not holds(file, before.data):
+    is_edited = edited.data != before.data
+    if is_edited and not holds(file, before.data):  # with a base, the data are no file's
         raise Refused(str(before.file), "was changed meanwhile, and is left as it is", hint="run the command again")
     mode = file.stat().st_mode & 0o7777
-    is_edited = edited.data != before.data
     if is_edited:
         write_durably(file, edited.data, mode)
     try:
@@ -122,6 +122,11 @@ def _line(name: StarName, limit: Constraint) -> str:
 
 
 def _by_hand(definition: Definition, name: StarName, limit: Constraint | None) -> CosmosError:
-    hint = f"take {name} out of [stars] in it" if limit is None else f"write below [stars] in it: {_line(name, limit)}"
+    places = " or in ".join(("in it", *definition.bases))
+    hint = (
+        f"take {name} out of [stars] {places}" if limit is None else f"write below [stars] in it: {_line(name, limit)}"
+    )
     problem = "[stars] has a form that is not edited here: expected a table with one wish a line"
+    if definition.bases:
+        problem = f"extends {' and '.join(definition.bases)}, and such a file is not edited here"
     return Malformed(str(definition.file), problem, hint=f"{hint}; then: cosmos freeze {quoted(definition.folder)}")

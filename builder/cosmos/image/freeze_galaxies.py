@@ -77,7 +77,8 @@ def _as_of(date: str, galaxy: OpenGalaxy, roots: TrustRoots) -> OpenGalaxy:
         else:
             early, found = middle, seen
     if sorted(dates.values()) != [dates[seq] for seq in sorted(dates)]:
-        raise Refused(f"galaxy {galaxy.name}", "the dates of its snapshots go back, so --as-of has no one answer")
+        problem = "the dates of its snapshots go back, so --as-of has no one answer"
+        raise Refused(f"galaxy {galaxy.name}", problem, hint="leave out --as-of, or take it out of [galaxies]")
     if isinstance(found, Refused):
         raise found
     if found is None and early:

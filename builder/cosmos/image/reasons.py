@@ -104,7 +104,7 @@ class Explained:
         try:
             wanted = TreePath.rooted(text)
         except ValueError as error:
-            raise Malformed(text, str(error)) from error
+            raise Malformed(text, str(error), hint=f"cosmos ls {quoted(self.place)}") from error
         image = find_image(self.place)
         reader = open_image(image)
         found = [wanted] if reader.has(wanted) else []

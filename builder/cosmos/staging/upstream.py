@@ -232,5 +232,6 @@ def _archive_path(star: Star) -> str:
         try:
             return package_path(star.source)
         except ValueError as error:
-            raise Refused(star.id, f"source: {error}") from error
+            hint = "its galaxy's maintainer must correct its manifest"
+            raise Refused(star.id, f"source: {error}", hint=hint) from error
     return f"packages/{star.id}.tar.gz"

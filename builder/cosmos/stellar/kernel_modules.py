@@ -60,7 +60,9 @@ def kernel_modules(entries: Sequence[Entry], wanted: Sequence[str], package: str
 def _folder(paths: Iterable[TreePath], package: str) -> TreePath:
     found = {match[0] for path in paths if is_module(path) and (match := _FOLDER.match(path))}
     if len(found) != 1:
-        raise NoSolution(package, f"want one folder lib/modules/VERSION with kernel modules, got {len(found)}")
+        problem = f"want one folder lib/modules/VERSION with kernel modules, got {len(found)}"
+        hint = "leave [unpack] kernel-modules out, or name the package of one kernel in source"
+        raise NoSolution(package, problem, hint=hint)
     return TreePath(found.pop())
 
 

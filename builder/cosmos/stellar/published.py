@@ -92,7 +92,9 @@ class Published:
                         archive=Digest.parse(row["archive"]),
                     )
                 except (KeyError, ValueError) as error:
-                    raise Malformed(str(file), f"a row of [[snapshot]] has no good {error}") from error
+                    said = f"has no {error}" if isinstance(error, KeyError) else f"is malformed: {error}"
+                    hint = "restore the file as it was published"
+                    raise Malformed(str(file), f"a row of [[snapshot]] {said}", hint=hint) from error
                 known = self._stars.setdefault((name, version), [])
                 if not any((one.arch, one.archive) == (once.arch, once.archive) for one in known):
                     known.append(once)

@@ -61,6 +61,7 @@ MISNAMED = {
     "new-star No!": "the star's name: want letters, digits",
     "build-star there --key there/file": "--key: signs the star's statement, which belongs to a galaxy",
     "show there/file": "there/file: want an archive whose name ends in .tar.zst or .tar.gz",
+    "import-deb hello --galaxy there --arch No!": "--arch: want",
     "lint there/file": "there/file: want a source folder, or an archive whose name ends in .tar.zst or .tar.gz",
 }
 

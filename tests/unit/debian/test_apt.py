@@ -395,3 +395,33 @@ def test_apt_that_is_stuck_is_ended(
 def test_a_version_that_is_not_there_is_said_with_those_that_are(opened: Opener) -> None:
     with pytest.raises(NoSolution, match=r"version 9\.9 was asked for; in the host's sources there is 1\.0-1, 2\.0-1"):
         opened().record("hello", "9.9")
+
+
+@pytest.mark.parametrize("name", ["-o=Dir::Etc=/x", "Hello", "hello world", "hello=1", "../hello", ""])
+def test_what_is_no_name_of_a_package_never_reaches_apt(
+    opened: Opener, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt = opened()
+    monkeypatch.setattr(Apt, "_asked", lambda *_words: pytest.fail("apt was asked"))
+    with pytest.raises(Malformed, match="is not the name of a Debian package") as said:
+        apt.record(name)
+    assert said.value.hint == "a version goes after =: NAME=VERSION"
+
+
+@pytest.mark.parametrize("version", ["1.0 -o x", "a:1", "1/2"])
+def test_what_is_no_version_of_a_package_never_reaches_apt(
+    opened: Opener, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt = opened()
+    apt.ensure_lists()
+    monkeypatch.setattr(Apt, "_asked", lambda *_words: pytest.fail("apt was asked"))
+    with pytest.raises(Malformed, match=r"^hello: "):
+        apt.record("hello", version)
+
+
+@pytest.mark.parametrize("char", ['"', "\n", ";", "\\"])
+def test_apt_is_given_no_folder_whose_name_could_be_a_setting(archive: LocalArchive, tmp_path: Path, char: str) -> None:
+    folder = tmp_path / f"a{char}b"
+    with pytest.raises(Malformed, match="apt cannot work in a folder with quotes, semicolons or line ends"):
+        Apt.at(folder, Arch("x86_64"), environ=archive.environ, now=NOW, offline=True, reporter=Remembering())
+    assert not folder.exists()

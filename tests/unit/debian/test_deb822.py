@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cosmos.debian import deb822
 from cosmos.debian.deb822 import Relation, paragraph, paragraphs, relations
 from cosmos.errors import Malformed
 
@@ -106,3 +107,10 @@ def test_a_field_with_very_many_relations_is_refused(sign: str) -> None:
 def test_lines_are_parted_by_newlines_alone() -> None:
     assert paragraph("a: 1\x0b2\r\nb: \x85\n c\u2028", "x") == {"a": "1\x0b2", "b": "\nc"}
     assert [row["a"] for row in paragraphs("a: 1\n\n\na: 2", "x")] == ["1", "2"]
+
+
+def test_a_paragraph_has_so_many_fields_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deb822, "_MAX_FIELDS", 3)
+    assert len(paragraph("a: 1\nb: 2\nc: 3", "x")) == 3
+    with pytest.raises(Malformed, match=r"^x: line 4: more than 3 fields in one paragraph$"):
+        paragraph("a: 1\nb: 2\nc: 3\nd: 4", "x")

@@ -11,6 +11,7 @@ import pytest
 from cosmos.device.kernel import Kernel
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.device.system import TRUST_PATH
+from cosmos.model.universe import UNIVERSE_PATH
 from fakes.programs import Cosmos
 
 COMMANDS = (
@@ -91,3 +92,45 @@ def test_without_openat2_every_command_on_a_root_fails_closed(
     assert "openat2 does not work here" in said
     assert "use Linux 5.6 or newer; in a container, let its seccomp filter pass openat2" in said
     assert {path: path.lstat().st_mtime_ns for path in system.rglob("*")} == before
+
+
+def test_a_galaxy_that_is_not_in_the_settings_is_not_synced(galaxy, system: Path, cosmos: Cosmos) -> None:
+    said = cosmos("sync", "other", "--root", system).fails(3).err
+    assert "other: no galaxy has this name; config.toml has core" in said
+    assert f"cosmos add-galaxy other URL --root {system}" in said
+
+
+def test_another_address_is_for_one_galaxy(galaxy, system: Path, cosmos: Cosmos) -> None:
+    cosmos("add-galaxy", "more", galaxy.folder, "--root", system).ok()
+    said = cosmos("sync", "--from", galaxy.folder, "--root", system).fails(3).err
+    assert f"{galaxy.folder}: --from takes one galaxy, got 2" in said
+    assert f"cosmos sync GALAXY --from {galaxy.folder} --root {system}" in said
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_a_root_that_cannot_be_opened_is_told_as_the_world_s_failure(
+    cosmos: Cosmos, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    said = cosmos(*words, "--root", tmp_path / "circle").fails(5).err
+    assert f"{tmp_path / 'circle'}: too many levels of symbolic links" in said
+
+
+def test_without_anchors_nothing_is_repaired(galaxy, system: Path, cosmos: Cosmos) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    cosmos("install", "s", "--root", system).ok()
+    (system / TRUST_PATH.text).unlink()
+    (system / "usr/f").write_bytes(b"changed")
+    said = cosmos("repair", "--root", system).fails(4).err
+    assert "no trust anchors were accepted for this system" in said
+    assert f"cosmos trust init FILE --sha256 DIGEST --root {system}" in said
+    assert (system / "usr/f").read_bytes() == b"changed"
+
+
+def test_without_anchors_and_without_a_release_no_universe_is_rebuilt(galaxy, system: Path, cosmos: Cosmos) -> None:
+    (system / UNIVERSE_PATH.text).unlink()
+    (system / TRUST_PATH.text).unlink()
+    said = cosmos("repair", "--universe", "--arch", "x86_64", "--yes", "--root", system).fails(4).err
+    assert "no trust anchors were accepted for this system" in said
+    assert f"cosmos trust init FILE --sha256 DIGEST --root {system}; or name the release" in said
+    assert not (system / UNIVERSE_PATH.text).exists()

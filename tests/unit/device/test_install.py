@@ -692,3 +692,48 @@ def test_an_installation_judges_the_stars_that_it_rests_on_and_no_others(
     with LiveRoot.open(system) as root:
         rehearse(root, order("s", "again"), Silent())
     assert judged == ["again", "base", "lib"]
+
+
+def test_a_star_whose_folders_are_one_on_this_system_may_not_bring_one_name_twice(galaxy, system: Path) -> None:
+    (system / "usr/one").mkdir(parents=True)
+    (system / "usr/two").symlink_to("one")
+    galaxy.star("s", files={"usr/one/x": b"1", "usr/two/x": b"2"})
+    before = tree(system)
+    with pytest.raises(NoSolution, match="s: brings /usr/one/x twice: links on this system merge two") as said:
+        installed(system, "s")
+    assert str(said.value.hint).startswith("leave s out")
+    assert tree(system) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "together", "later"),
+    [
+        ("one", "two", "two needs a folder there, but one brings a file or link", "two needs a folder there, but one"),
+        ("two", "one", "two brings a file or link there, but one needs a folder", "two brings a file or link there"),
+    ],
+)
+def test_what_is_a_file_to_one_star_and_a_folder_to_another_is_refused_with_both_names(
+    galaxy, system: Path, file: str, folder: str, together: str, later: str
+) -> None:
+    galaxy.star(file, files={"usr/x": b"1"})
+    galaxy.star(folder, files={"usr/x/y": b"2"})
+    for already, wanted in (((), together), (("one",), later)):
+        for name in already:
+            installed(system, name)
+        before = tree(system)
+        with pytest.raises(NoSolution, match=f"^/usr/x: {wanted}") as said:
+            installed(system, "one", "two")
+        assert said.value.hint == "leave one of the two out: one, two"
+        assert tree(system) == before
+
+
+def test_the_command_that_moves_away_a_file_in_place_of_a_folder_makes_room(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/a b/f": b"s"})
+    (system / "usr").mkdir()
+    (system / "usr/a b").write_text("mine")
+    with pytest.raises(NoSolution, match="s needs a folder there, but something that no star owns is") as said:
+        installed(system, "s")
+    assert said.value.hint is not None
+    subprocess.run(["sh", "-euc", said.value.hint.partition(": ")[2]], check=True)
+    installed(system, "s")
+    assert (system / "usr/a b.old").read_text() == "mine"

@@ -284,6 +284,20 @@ def test_a_folder_in_which_somebody_has_something_does_not_become_a_file(galaxy,
     assert (system / f"usr/x.{Path(mine).name}.old").exists()
 
 
+def test_a_folder_at_which_something_is_mounted_does_not_become_a_file(
+    galaxy, system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galaxy.star("s", "1.0.0", FOLDER)
+    installed(system, "s")
+    galaxy.star("s", "2.0.0", {"usr/x": b"2"})
+    before = tree(system)
+    monkeypatch.setattr(LiveRoot, "is_mount", lambda _root, path: path == b"usr/x")
+    with pytest.raises(NoSolution, match="/usr/x: s brings a file or link there, but something is mounted") as said:
+        updated(system)
+    assert said.value.hint == f"if nothing uses it: umount {system}/usr/x"
+    assert tree(system) == before
+
+
 def test_a_file_that_somebody_changed_does_not_become_a_folder(galaxy, system: Path) -> None:
     galaxy.star("s", "1.0.0", {"usr/x": b"1", "etc/x": b"1"})
     installed(system, "s")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 
 import pytest
@@ -451,3 +453,17 @@ def test_a_template_renders_with_stand_ins_as_with_any_other_secret(folder: Path
     assert (made.secrets, made.secret_files) == (("psk",), {TreePath(b"etc/psk"): ("psk",)})
     with pytest.raises(Malformed, match=r"variables\.psk: is a secret, and its value is not given"):
         render_template(files, image(hostname="box"), source="image.toml")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket"])
+def test_what_is_neither_a_file_nor_a_folder_nor_a_link_is_named_with_the_way_out(folder: Path, kind: str) -> None:
+    place = folder / "root/etc/odd"
+    os.mknod(place, 0o600 | (stat.S_IFIFO if kind == "fifo" else stat.S_IFSOCK))
+    error = problem(folder)
+    assert str(error) == f"{place}: is neither a file, a folder nor a link"
+    assert error.hint == "declare devices in [paths]"
+
+
+def test_a_text_template_that_is_not_utf_8_is_named_with_its_byte(folder: Path) -> None:
+    (folder / "root/etc/hello.j2").write_bytes(b"one \xff")
+    assert str(problem(folder)) == "small/root/etc/hello.j2: is not UTF-8 at byte 4"

@@ -13,7 +13,15 @@ import pytest
 
 from cosmos import process
 from cosmos.errors import WorldFailed
-from cosmos.process import Stall, ending_with_us, find_program, run_program, start_program, watch_program
+from cosmos.process import (
+    Stall,
+    attend_program,
+    ending_with_us,
+    find_program,
+    run_program,
+    start_program,
+    watch_program,
+)
 from fakes.waiting import LONG_SECONDS, is_alive, soon, soon_gone
 
 ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
@@ -228,3 +236,16 @@ def test_a_process_that_is_no_child_lives_on_where_we_are_not_killed() -> None:
             pass
         time.sleep(0.2)
         assert other.status is None
+
+
+def test_a_program_that_does_not_end_is_not_waited_for_longer_than_was_said() -> None:
+    with (
+        start_program(("sleep", "600"), env=ENV, where="boot") as program,
+        pytest.raises(WorldFailed, match=r"^boot: sleep has not ended in 0\.1 seconds"),
+    ):
+        program.wait(0.1)
+
+
+def test_a_program_for_a_person_that_is_not_there_is_the_worlds_failure() -> None:
+    with pytest.raises(WorldFailed, match=r"^shell: /nonexistent/program"):
+        attend_program(("/nonexistent/program",), env=ENV, where="shell")

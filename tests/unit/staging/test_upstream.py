@@ -12,7 +12,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.statement import Statement
+from cosmos.model.statement import Statement, manifest_path
 from cosmos.model.version import SemVer
 from cosmos.staging import upstream
 from cosmos.staging.acquire import verified_index
@@ -141,3 +141,27 @@ def test_a_lock_that_says_that_a_manifest_unpacks_to_something_is_refused(
         unpacked(verify_archive(data, replace(star, unpacked_bytes=1)), said)
     with pytest.raises(Refused, match=r"want a name that ends in .tar.zst or .tar.gz"):
         unpacked(verify_archive(data, replace(star, type="normal")), said)
+
+
+def test_offline_a_star_that_was_never_read_is_named_with_the_way_out(tmp_path: Path, files: dict[str, bytes]) -> None:
+    offline = Source(galaxy=GalaxyName("example"), carrier=None, store=StoreFolder(tmp_path / "store"))
+    with pytest.raises(WorldFailed, match=r"hello 1\.0\.0: is not in the store, and offline") as said:
+        upstream_statement(offline, index_of(files), HELLO, ONE)
+    assert said.value.hint == "run the same command without --offline once"
+
+
+@pytest.mark.parametrize("source", ["packages/../meta.toml", "./packages/../../etc/passwd", "packages//x"])
+def test_a_manifest_whose_archive_lies_outside_of_packages_is_refused(
+    tmp_path: Path, files: dict[str, bytes], source: str
+) -> None:
+    name = manifest_path(HELLO)
+    text = files[name].decode()
+    lines = [line for line in text.splitlines() if not line.startswith("source")]
+    files[name] = "\n".join([f'source = "{source}"', *lines]).encode()
+    galaxy = opened(remote(tmp_path / "store", files)[0])
+    with pytest.raises(
+        Refused, match=r"hello-1\.0\.0: source: want a path inside the galaxy such as packages/"
+    ) as said:
+        (candidate,) = galaxy.versions(HELLO)
+        galaxy.statement(candidate)
+    assert said.value.hint == "its galaxy's maintainer must correct its manifest"

@@ -374,6 +374,11 @@ def test_owners_and_modes_of_a_package_survive_a_build_that_runs_a_program(
         (HELLO + '[unpack]\nonly = [""]\n', {}, r"unpack\.only\[0\]: want a glob"),
         (HELLO + '[unpack]\nrename = { "a" = "../b" }\n', {}, r"unpack\.rename: '\.\./b'"),
         (HELLO + 'install_script = "install.lua"\n', {}, "install.lua: is not there"),
+        (
+            HELLO + 'install_script = "../install.lua"\n',
+            {},
+            "star.toml: install_script: '../install.lua': has the comp",
+        ),
         (HELLO + 'type = "nebula"\n', {"files/x": ""}, "is a nebula, which has only dependencies"),
         (HELLO + 'suite = "bookworm"\n', {}, "suite: belongs to packages, but source names no deb:"),
         (
@@ -487,3 +492,24 @@ def test_a_star_that_its_readers_would_take_for_a_bomb_is_refused_when_it_is_bui
     os.truncate(folder / "files/zeros", 72 << 20)
     with pytest.raises(Refused, match=r"unpacks to 75500544, the limit for its size is"):
         build_star(folder, workshop)
+
+
+def test_two_paths_that_are_renamed_to_one_are_refused(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    archive.add("hello", {"usr/a": b"1", "usr/b": b"2"})
+    with pytest.raises(NoSolution, match=r"/usr/c: two paths of .*hello are renamed to it") as said:
+        build_star(make_folder(OF_DEB + '[unpack]\nrename = { "usr/a" = "usr/c", "usr/b" = "usr/c" }\n'), workshop)
+    assert said.value.hint == "correct [unpack] rename"
+
+
+@pytest.mark.parametrize("versions", [(), ("6.1-cloud", "6.2-cloud")], ids=["none", "two"])
+def test_kernel_modules_lie_in_one_folder_or_are_refused(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive, versions: tuple[str, ...]
+) -> None:
+    modules = {f"lib/modules/{one}/kernel/net/failover.ko": make_module(name="failover") for one in versions}
+    archive.add("hello", {"boot/vmlinuz": b"kernel", **modules})
+    said = f"hello: want one folder lib/modules/VERSION with kernel modules, got {len(versions)}"
+    with pytest.raises(NoSolution, match=said) as caught:
+        build_star(make_folder(OF_DEB + '[unpack]\nkernel-modules = ["failover"]\n'), workshop)
+    assert str(caught.value.hint).startswith("leave [unpack] kernel-modules out, or ")

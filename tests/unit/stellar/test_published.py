@@ -275,6 +275,32 @@ def test_rows_in_another_form_are_read_as_well(galaxy: GalaxyFolder, built: Buil
     assert [one.seq for one in Published(galaxy).of(star.manifest, 1)] == [1]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('archive = "sha256:', 'archive = "sha1:', "a row of [[snapshot]] is malformed: want "),
+        ("archive = ", "archiv = ", "a row of [[snapshot]] has no 'archive'"),
+        ("name = ", "nome = ", "a row of [[snapshot]] has no 'name'"),
+    ],
+)
+def test_a_snapshot_whose_row_cannot_be_read_is_named_and_nothing_is_published(
+    galaxy: GalaxyFolder, built: Build, old: str, new: str, said: str
+) -> None:
+    for number in range(2):
+        add_star(galaxy, built(version=f"1.{number}.0"), ())
+        indexed(galaxy)
+    file = galaxy.snapshot_file(1)
+    head, mark, rows = file.read_text().partition("[[snapshot]]")
+    assert old in rows
+    file.write_text(head + mark + rows.replace(old, new))
+    before = bytes_of(galaxy)
+    with pytest.raises(Malformed) as caught:
+        add_star(galaxy, built(version="1.2.0"), ())
+    assert str(caught.value).startswith(f"{file}: {said}")
+    assert caught.value.hint == "restore the file as it was published"
+    assert bytes_of(galaxy) == before
+
+
 # Importing.
 
 
