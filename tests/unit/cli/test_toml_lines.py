@@ -144,3 +144,10 @@ def test_the_command_line_names_file_line_and_way_out(tmp_path: Path, cosmos: Co
     said = cosmos("freeze", tmp_path).fails(2)
     assert f"{tmp_path}/image.toml: stars.app: want a constraint such as ^1.36" in said.err
     assert 'hint: mend line 9: "app" = "^^2"  # a typo' in said.err
+
+
+@pytest.mark.parametrize("line", ['password = "hunter2"', 'url = "http://reader:hunter2@10.0.0.1/core"'])
+def test_a_line_that_may_hold_a_password_is_numbered_and_not_shown(line: str) -> None:
+    error = BadKey("template.toml", line.split(" ")[0], "is malformed")
+    error.document = f"a = 1\n{line}\n".encode()
+    assert line_hint(error) == "mend line 2"
